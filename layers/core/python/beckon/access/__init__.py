@@ -1,0 +1,1 @@
+"""Who may do what: shops' keys, scopes and signed user tokens."""

@@ -1,0 +1,68 @@
+"""Where each entity lives in the one table: partition and sort keys, and the JSON body under `body`.
+
+Events, exposures, outcomes, items and rejections are stored as `PK, SK, body` (JSON text) and, where they expire,
+`ttl` (epoch seconds). Counters keep plain number attributes, because they are added to.
+"""
+
+import hashlib
+
+from beckon.conversions.model import Exposure, Outcome
+from beckon.events.model import Event, Rejection
+from beckon.values import key_part
+
+REJECTION_SHARDS = 8
+LISTING_BUCKETS = 8
+
+type Key = tuple[str, str]
+
+
+def user_partition(shop: str, user_key: str) -> str:
+    """Return the partition of one person: events, exposures, outcomes, profile."""
+    return f"{shop}#U#{user_key}"
+
+
+def event_key(event: Event) -> Key:
+    """Return `E#` (impressions `V#`, so that they do not starve the history page) by the sender's own time and id."""
+    prefix = "V" if event.type == "impression" else "E"
+    ts = event.ts if event.original_ts is None else event.original_ts
+    return user_partition(event.shop, event.user_key), f"{prefix}#{ts:013d}#{key_part(event.message_id)}"
+
+
+def seen_key(event: Event) -> Key:
+    """Return the marker that makes an event without a time of its own known by its message id alone."""
+    return user_partition(event.shop, event.user_key), f"N#{key_part(event.message_id)}"
+
+
+def rejection_key(rejection: Rejection) -> Key:
+    """Return a shard of the shop's rejections and the rejection's own digest."""
+    return f"{rejection.shop}#R#{_bucket(rejection.digest, REJECTION_SHARDS)}", f"R#{rejection.digest}"
+
+
+def exposure_key(exposure: Exposure) -> Key:
+    """Return the exposure's place in its user's partition, by time served."""
+    return user_partition(exposure.shop, exposure.user_key), f"X#{exposure.ts:013d}#{exposure.rec_id}"
+
+
+def outcome_key(outcome: Outcome) -> Key:
+    """Return the outcome's place in its user's partition: source event × item × kind."""
+    parts = "#".join((key_part(outcome.source), key_part(outcome.item), outcome.kind))
+    return user_partition(outcome.shop, outcome.user_key), f"O#{parts}"
+
+
+def item_key(shop: str, item: str) -> Key:
+    """Return the item's own partition."""
+    return f"{shop}#I#{key_part(item)}", "I"
+
+
+def listing_key(shop: str, item: str) -> Key:
+    """Return the item's line in one of the shop's listing buckets, so that items can be listed without a Scan."""
+    return f"{shop}#IL#{_bucket(item, LISTING_BUCKETS)}", key_part(item)
+
+
+def change_key(shop: str, ts: int, item: str) -> Key:
+    """Return the line of the shop's catalogue change log, in time order."""
+    return f"{shop}#D", f"{ts:013d}#{key_part(item)}"
+
+
+def _bucket(text: str, buckets: int) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4]) % buckets

@@ -1,0 +1,1 @@
+"""What is sold: items, their availability, and the log of changes a warm scorer follows."""
