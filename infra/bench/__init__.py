@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks, each into build/bench/<name>.json."""

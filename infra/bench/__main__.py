@@ -1,0 +1,24 @@
+"""`python -m infra.bench [NAME …]` runs the named benchmarks, or all of them."""
+
+import argparse
+import importlib
+
+BENCHMARKS = {
+    "demo": "infra.demo.nulls",  # does the demo's interval cover 0 when nothing is to be found?
+}
+
+
+def main() -> None:
+    """Run each asked-for benchmark's `main`."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(BENCHMARKS)} (default: all)")
+    names = parser.parse_args().names or list(BENCHMARKS)
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"no benchmark named {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+    for name in names:
+        importlib.import_module(BENCHMARKS[name]).main([])
+
+
+if __name__ == "__main__":
+    main()
