@@ -1,0 +1,61 @@
+"""template.yaml as CloudFormation, translated on this machine without AWS."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+
+# The translator accepts artefacts in S3 alone, so a folder travels as the key of an object in this bucket.
+_FOLDERS = "local"
+_ARTEFACTS = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+
+
+def translate(path: Path | str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the SAM template at `path` as CloudFormation, with `parameters` as its parameters' defaults.
+
+    No call leaves the machine. The folder of a function or a layer is found again with `folder`; intrinsics stay,
+    and `infra.local.resources.provision` resolves them.
+
+    Raises:
+        ValueError: `parameters` names one that the template lacks.
+        samtranslator.model.exceptions.InvalidDocumentException: not a valid SAM template.
+    """
+    path = Path(path)
+    template = yaml_parse(path.read_text())
+    declared = template.get("Parameters", {})
+    for name, value in (parameters or {}).items():
+        if name not in declared:
+            raise ValueError(f"{path} has no parameter {name}; it has {', '.join(sorted(declared)) or 'none'}")
+        declared[name]["Default"] = value
+    _stage_folders(template, path.parent)
+    translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
+    translated: dict[str, Any] = translator.translate(template, parameter_values={}, get_managed_policy_map=dict)
+    translator.metrics.publish()  # to nowhere; unpublished ones are complained about
+    return translated
+
+
+def _stage_folders(template: dict[str, Any], root: Path) -> None:
+    shared = template.get("Globals", {}).get("Function", {})
+    places = [(shared, "CodeUri")] + [
+        (resource.get("Properties", {}), _ARTEFACTS[resource["Type"]])
+        for resource in template["Resources"].values()
+        if resource["Type"] in _ARTEFACTS
+    ]
+    for properties, key in places:
+        uri = properties.get(key)
+        if isinstance(uri, str) and not uri.startswith("s3://"):
+            properties[key] = f"s3://{_FOLDERS}/{os.path.relpath(root / uri, root)}"
+
+
+def folder(resource: Mapping[str, Any], root: Path) -> Path:
+    """Return the folder of a translated function or layer; `root` is the template's folder."""
+    properties = resource["Properties"]
+    return (root / properties.get("Code", properties.get("Content"))["S3Key"]).resolve()
