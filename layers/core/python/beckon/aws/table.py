@@ -64,5 +64,20 @@ def change_key(shop: str, ts: int, item: str) -> Key:
     return f"{shop}#D", f"{ts:013d}#{key_part(item)}"
 
 
+def credential_key(key_id: str) -> Key:
+    """Return where a key is looked up by its id: the sha256 of a plain key, or an access key id."""
+    return f"K#{key_id}", "K"
+
+
+def credential_listing_key(shop: str, key_id: str) -> Key:
+    """Return the key's line in its shop's list of keys."""
+    return f"{shop}#K", key_id
+
+
+def shop_key(shop: str) -> Key:
+    """Return the shop's line in the list of all shops."""
+    return "SHOPS", shop
+
+
 def _bucket(text: str, buckets: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4]) % buckets
