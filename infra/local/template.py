@@ -57,5 +57,15 @@ def _stage_folders(template: dict[str, Any], root: Path) -> None:
 
 def folder(resource: Mapping[str, Any], root: Path) -> Path:
     """Return the folder of a translated function or layer; `root` is the template's folder."""
+    return (root / _key(resource)).resolve()
+
+
+def function_name(resource: Mapping[str, Any]) -> str:
+    """Return what a translated function is called everywhere: the name of its folder."""
+    return Path(_key(resource)).name
+
+
+def _key(resource: Mapping[str, Any]) -> str:
     properties = resource["Properties"]
-    return (root / properties.get("Code", properties.get("Content"))["S3Key"]).resolve()
+    key: str = (properties.get("Code") or properties["Content"])["S3Key"]
+    return key
