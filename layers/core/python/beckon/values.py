@@ -49,6 +49,14 @@ def user_key(secret: bytes, shop: str, identity: Identity, caller_id: str) -> st
     return hmac.new(secret, message, hashlib.sha256).hexdigest()[:32]
 
 
+def stranger_key(shop: str, rec_id: str) -> str:
+    """Return the key under which a list served to nobody known is kept: anyone who holds its rec_id can find it.
+
+    No secret is needed, since a rec_id says nothing about a person: 32 hex digits of SHA-256(shop ‖ 0x00 ‖ rec_id).
+    """
+    return hashlib.sha256(b"\0".join((shop.encode(), rec_id.encode("utf-8", "surrogatepass")))).hexdigest()[:32]
+
+
 def key_part(text: str) -> str:
     """Return caller-supplied `text` as a part of a table key: percent-encoded, and hashed beyond 200 bytes."""
     encoded = quote(text, safe="", errors="surrogatepass")
