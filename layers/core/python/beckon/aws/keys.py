@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from beckon.access.model import StoredKey
-from beckon.aws.table import Key, credential_key, credential_listing_key, shop_key
+from beckon.aws.table import Key, at, body_of, credential_key, credential_listing_key, row, shop_key
 from beckon.aws.transactions import transact
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ class DynamoKeys:
     def find(self, key_id: str) -> StoredKey | None:
         """Return the key of that id, by a consistent read."""
         item = self._get(credential_key(key_id))
-        return None if item is None else StoredKey.from_record(orjson.loads(item["body"]["S"]))
+        return None if item is None else StoredKey.from_record(body_of(item))
 
     def create_shop(self, shop: str, created: int, keys: Sequence[StoredKey]) -> bool:
         """Put the shop and its keys in one transaction, if the shop is absent."""
@@ -46,7 +44,7 @@ class DynamoKeys:
     def listed(self, shop: str) -> list[StoredKey]:
         """Return the shop's keys, oldest first."""
         partition, _ = credential_listing_key(shop, "")
-        found = [StoredKey.from_record(orjson.loads(item["body"]["S"])) for item in self._partition(partition)]
+        found = [StoredKey.from_record(body_of(item)) for item in self._partition(partition)]
         return sorted(found, key=lambda key: (key.created, key.id))
 
     def shops(self) -> list[str]:
@@ -55,7 +53,7 @@ class DynamoKeys:
         return [item["SK"]["S"] for item in self._partition(partition)]
 
     def _get(self, key: Key) -> dict[str, Any] | None:
-        answer = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)
+        answer = self._client.get_item(TableName=self._table, Key=at(key), ConsistentRead=True)
         return answer.get("Item")
 
     def _partition(self, partition: str) -> list[dict[str, Any]]:
@@ -72,13 +70,13 @@ class DynamoKeys:
         return [self._put_absent(place, key.to_record()) for place in places]
 
     def _put_absent(self, key: Key, record: dict[str, Any]) -> dict[str, Any]:
-        item = _key(key) | {"body": {"S": orjson.dumps(record).decode()}}
-        return {"Put": {"TableName": self._table, "Item": item, "ConditionExpression": "attribute_not_exists(PK)"}}
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": row(key, record),
+                "ConditionExpression": "attribute_not_exists(PK)",
+            }
+        }
 
     def _delete(self, key: Key) -> dict[str, Any]:
-        return {"Delete": {"TableName": self._table, "Key": _key(key)}}
-
-
-def _key(key: Key) -> dict[str, Any]:
-    partition, sort = key
-    return {"PK": {"S": partition}, "SK": {"S": sort}}
+        return {"Delete": {"TableName": self._table, "Key": at(key)}}

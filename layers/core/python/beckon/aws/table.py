@@ -5,15 +5,37 @@ Events, exposures, outcomes, items and rejections are stored as `PK, SK, body` (
 """
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
 
 from beckon.conversions.model import Exposure, Outcome
 from beckon.events.model import Event, Rejection
-from beckon.values import key_part
+from beckon.values import SECOND_MS, key_part
 
 REJECTION_SHARDS = 8
 LISTING_BUCKETS = 8
 
 type Key = tuple[str, str]
+
+
+def at(key: Key) -> dict[str, Any]:
+    """Return a key as the attributes the client wants."""
+    partition, sort = key
+    return {"PK": {"S": partition}, "SK": {"S": sort}}
+
+
+def row(key: Key, body: Mapping[str, Any], expires: int | None = None) -> dict[str, Any]:
+    """Return a row as the attributes the client wants; it is removed some time after `expires` (UTC ms)."""
+    kept = at(key) | {"body": {"S": orjson.dumps(body).decode()}}
+    return kept if expires is None else kept | {"ttl": {"N": str(expires // SECOND_MS)}}
+
+
+def body_of(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a row."""
+    body: dict[str, Any] = orjson.loads(stored["body"]["S"])
+    return body
 
 
 def user_partition(shop: str, user_key: str) -> str:
@@ -43,6 +65,11 @@ def exposure_key(exposure: Exposure) -> Key:
     return user_partition(exposure.shop, exposure.user_key), f"X#{exposure.ts:013d}#{exposure.rec_id}"
 
 
+def exposure_range(since: int, until: int) -> Key:
+    """Return the first and the last sort key of a person's exposures served from `since` to `until`, inclusive."""
+    return f"X#{max(since, 0):013d}#", f"X#{max(until, 0):013d}$"  # "$" follows "#"
+
+
 def outcome_key(outcome: Outcome) -> Key:
     """Return the outcome's place in its user's partition: source event × item × kind."""
     parts = "#".join((key_part(outcome.source), key_part(outcome.item), outcome.kind))
@@ -56,7 +83,12 @@ def item_key(shop: str, item: str) -> Key:
 
 def listing_key(shop: str, item: str) -> Key:
     """Return the item's line in one of the shop's listing buckets, so that items can be listed without a Scan."""
-    return f"{shop}#IL#{_bucket(item, LISTING_BUCKETS)}", key_part(item)
+    return listing_partition(shop, _bucket(item, LISTING_BUCKETS)), key_part(item)
+
+
+def listing_partition(shop: str, bucket: int) -> str:
+    """Return the partition of one of the shop's listing buckets, 0 … LISTING_BUCKETS − 1."""
+    return f"{shop}#IL#{bucket}"
 
 
 def change_key(shop: str, ts: int, item: str) -> Key:
