@@ -5,21 +5,20 @@ from typing import TYPE_CHECKING
 
 from beckon.aws.table import body_of, exposure_key, exposure_range, row, user_partition
 from beckon.conversions.model import Exposure
-from beckon.values import DAY_MS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
 class DynamoExposures:
-    """The adapter of `conversions.ports.Exposures`; what it logs is kept for `days`."""
+    """The adapter of `conversions.ports.Exposures`; what it logs is kept for `kept_ms`."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, days: int) -> None:
-        self._client, self._table, self._days = client, table, days
+    def __init__(self, client: "DynamoDBClient", table: str, kept_ms: int) -> None:
+        self._client, self._table, self._kept_ms = client, table, kept_ms
 
     def log(self, exposure: Exposure) -> None:
         """Put the exposure under a key of its own, so that a retried put changes nothing."""
-        expires = exposure.ts + self._days * DAY_MS
+        expires = exposure.ts + self._kept_ms
         self._client.put_item(TableName=self._table, Item=row(exposure_key(exposure), exposure.to_record(), expires))
 
     def window(self, shop: str, user_keys: Sequence[str], since: int, until: int) -> list[Exposure]:
