@@ -10,12 +10,14 @@ from typing import Any
 
 import orjson
 
+from beckon.conversions.counters import CounterName
 from beckon.conversions.model import Exposure, Outcome
 from beckon.events.model import Event, Rejection
 from beckon.values import SECOND_MS, key_part
 
 REJECTION_SHARDS = 8
 LISTING_BUCKETS = 8
+METRIC_SHARDS = 8
 
 type Key = tuple[str, str]
 
@@ -74,6 +76,17 @@ def outcome_key(outcome: Outcome) -> Key:
     """Return the outcome's place in its user's partition: source event × item × kind."""
     parts = "#".join((key_part(outcome.source), key_part(outcome.item), outcome.kind))
     return user_partition(outcome.shop, outcome.user_key), f"O#{parts}"
+
+
+def order_key(outcome: Outcome) -> Key:
+    """Return the mark that an order's line was recorded, whoever reported it."""
+    return f"{outcome.shop}#S#{key_part(outcome.source)}", f"S#{key_part(outcome.item)}#{outcome.kind}"
+
+
+def counter_key(shop: str, user_key: str, name: CounterName) -> Key:
+    """Return the counter's item in one of the shop's shards, by person so that one person's lines share it."""
+    parts = "#".join(key_part(part) for part in (name.surface, name.policy, name.model, name.variant))
+    return f"{shop}#M#{_bucket(user_key, METRIC_SHARDS)}", f"H#{name.hour}#{parts}"
 
 
 def item_key(shop: str, item: str) -> Key:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 KINDS = ("click", "cart", "purchase", "refund")
+ORDER = "order:"  # begins the source of an outcome that an order's line brought
 
 
 @dataclass(frozen=True, slots=True)
