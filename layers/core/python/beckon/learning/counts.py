@@ -1,0 +1,106 @@
+"""Directed counts: how often item j followed item i, each ordered pair once a person, in whole numbers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beckon.learning.recipe import Recipe
+from beckon.learning.sparse import Longs, SparseRows
+
+FIXED_POINT = 1 << 20
+PAIRS_AT_ONCE = 1 << 21
+
+
+def directed_counts(users: NDArray[Any], items: NDArray[Any], n_items: int, recipe: Recipe) -> tuple[Longs, Longs]:
+    """Return the cells (i·n + j, ascending) and counts of T[i,j] = Σ_u max{ρ_C^(q−p−1) : p < q, i_p = i, i_q = j}.
+
+    A pair counts once a person, at its strongest, so that a loop of two items is worth no more than one visit.
+    Counts are int64 in units of 2⁻²⁰: a person's cells can be subtracted again without a trace.
+
+    Args: users [events], ascending; items [events], each person's oldest first.
+    Cost: O(events × pair_window) time; memory is bounded by merging every ~2 M pairs.
+    """
+    weights = np.rint(FIXED_POINT * recipe.pair_decay ** np.arange(recipe.pair_window)).astype(np.int64)
+    cells = np.empty(0, dtype=np.int64)
+    counts = np.empty(0, dtype=np.int64)
+    for first, last in _chunks(users, recipe.pair_window):
+        new_cells, new_counts = _count_chunk(users[first:last], items[first:last].astype(np.int64), n_items, weights)
+        cells, counts = _sum_cells(np.concatenate((cells, new_cells)), np.concatenate((counts, new_counts)))
+    return cells, counts
+
+
+def transition_rows(cells: Longs, counts: Longs, degrees: NDArray[Any], recipe: Recipe) -> SparseRows:
+    """Return M = D^(−a) C D^(−c) [items, items], C = T + b·Tᵀ, d_j at least ½; rows are kept to their strongest.
+
+    a = c = ½ on undirected counts (b = 1) is the cosine of item vectors.
+    """
+    n_items = len(degrees)
+    rows, columns = cells // n_items, cells % n_items
+    backward = np.rint(counts * recipe.backward).astype(np.int64)
+    both = np.concatenate((cells, columns * n_items + rows))
+    cells, counts = _sum_cells(both, np.concatenate((counts, backward)))
+    cells, counts = cells[counts > 0], counts[counts > 0]
+    rows, columns = cells // n_items, cells % n_items
+    floored = np.maximum(degrees.astype(np.float64), 0.5)
+    values = counts / FIXED_POINT * floored[rows] ** -recipe.source_power * floored[columns] ** -recipe.target_power
+    return SparseRows.from_cells(rows, columns, values, (n_items, n_items)).strongest(recipe.row_cells)
+
+
+def row_scale(rows: SparseRows, degrees: NDArray[Any], top: int = 10) -> float:
+    """Return σ, the size of a strong collaborative score: the median over events of their item's mean top-10 cell.
+
+    Derived from the matrix, not from people's scores, so that erasing a person by subtraction gives what retraining
+    without them would. 1 if there is no cell.
+    """
+    if not len(rows.columns):
+        return 1.0
+    best = rows.strongest(top)
+    owner = best.row_of_cell()
+    means = np.bincount(owner, weights=best.values, minlength=len(degrees)) / top
+    order = np.argsort(means, kind="stable")
+    heaped = np.cumsum(np.where(rows.lengths[order] > 0, degrees[order], 0).astype(np.float64))
+    middle = int(np.searchsorted(heaped, heaped[-1] / 2))
+    return float(means[order][middle]) or 1.0
+
+
+def _count_chunk(users: NDArray[Any], items: Longs, n_items: int, weights: Longs) -> tuple[Longs, Longs]:
+    """Return one chunk of people's cells, each pair once a person."""
+    people = np.cumsum(np.concatenate(([0], users[1:] != users[:-1]))).astype(np.int64)
+    pairs, values = [], []
+    for step in range(1, min(len(weights), len(items) - 1) + 1):
+        near = np.flatnonzero(people[step:] == people[:-step])
+        if not len(near):
+            break  # nobody has so long a history
+        pairs.append((people[near] * n_items + items[near]) * n_items + items[near + step])
+        values.append(np.full(len(near), weights[step - 1]))
+    if not pairs:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    once, strongest = np.unique(np.concatenate(pairs), return_index=True)  # the first is the nearest, so the strongest
+    return _sum_cells(once % (n_items * n_items), np.concatenate(values)[strongest])
+
+
+def _sum_cells(cells: Longs, counts: Longs) -> tuple[Longs, Longs]:
+    """Return distinct cells, ascending, with their summed counts."""
+    if not len(cells):
+        return cells, counts
+    order = np.argsort(cells, kind="stable")
+    cells, counts = cells[order], counts[order]
+    firsts = np.flatnonzero(np.concatenate(([True], cells[1:] != cells[:-1])))
+    return cells[firsts], np.add.reduceat(counts, firsts)
+
+
+def _chunks(users: NDArray[Any], window: int) -> Iterator[tuple[int, int]]:
+    """Yield [first, last) ranges of whole people with about `PAIRS_AT_ONCE` pairs each."""
+    if not len(users):
+        return
+    firsts = np.concatenate((np.flatnonzero(np.concatenate(([True], users[1:] != users[:-1]))), [len(users)]))
+    lengths = np.diff(firsts)
+    pairs = np.cumsum(lengths * np.minimum(lengths, window))
+    begin = 0
+    while begin < len(lengths):
+        done = pairs[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(pairs, done + PAIRS_AT_ONCE, side="right")))
+        yield int(firsts[begin]), int(firsts[end])
+        begin = end
