@@ -1,7 +1,9 @@
 """A small HTTP client for Beckon: events, recommendations, items, and the commands of the local stack."""
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -9,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 ITEMS_A_REQUEST = 500
+CONNECTIONS = 4
 TRIES = 6
 BUSY = 503
 
@@ -89,3 +92,15 @@ class Beckon:
         if not answer.is_success:
             raise Failed(f"POST {path} answered {answer.status_code}: {answer.text[:500]}")
         return answer.json()
+
+
+def side_by_side[T, R](work: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
+    """Yield what `work` makes of each thing, in order, a few at a time; `things` are taken only as they are needed."""
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        waiting: deque[Future[R]] = deque()
+        for thing in things:
+            waiting.append(pool.submit(work, thing))
+            if len(waiting) > 2 * CONNECTIONS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
