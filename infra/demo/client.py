@@ -37,7 +37,7 @@ class Beckon:
     """
 
     def __init__(self, url: str, write_key: str, secret_key: str) -> None:
-        self._http = httpx.Client(base_url=url.rstrip("/"), timeout=httpx.Timeout(60, connect=5))
+        self._http = httpx.Client(base_url=url.rstrip("/"), timeout=httpx.Timeout(60, connect=5), trust_env=False)
         self._write = {"Authorization": f"Bearer {write_key}"}
         self._secret = {"Authorization": f"Bearer {secret_key}"}
 

@@ -129,13 +129,15 @@ def items(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             try:
                 found = json.loads(line, parse_constant=_no_number)
-                name = str(found.pop("item"))
+                name = found.pop("item")
             except (ValueError, KeyError, AttributeError, TypeError):
+                name = None
+            if name is None:
                 raise BadFile(f'{path}, line {number}: not a JSON object with "item"') from None
             attributes = found.pop("attributes", None) or {}
             if isinstance(attributes, list):
                 attributes = {"attribute": attributes}
-            yield {"title": name} | found | {"id": name, "attributes": attributes}
+            yield {"title": str(name)} | found | {"id": str(name), "attributes": attributes}
 
 
 @contextmanager
