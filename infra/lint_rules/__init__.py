@@ -1,0 +1,1 @@
+"""What Beckon promises of its resources, as cfn-lint rules."""
