@@ -39,7 +39,8 @@ class Event:
 
     def to_record(self) -> dict[str, Any]:
         """Return the event as plain JSON values; absent fields are left out."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, {})}
+        # Not asdict: it copies `properties` deeply, and this is written for every event.
+        return {name: value for name in self.__slots__ if (value := getattr(self, name)) not in (None, {})}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Event":

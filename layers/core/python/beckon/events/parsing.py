@@ -40,6 +40,9 @@ _IDENTITIES: tuple[tuple[str, Identity], ...] = (("userId", "user"), ("anonymous
 _SHOWN = ("type", "event", "name", "messageId", "timestamp", "originalTimestamp", "properties")
 
 
+type Columns = dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What the messages of one request share. `strict`: the body was JSON to the letter (`body.read_body`)."""
@@ -101,21 +104,21 @@ def _accepted(message: Any, index: int, delivery: Delivery, bots: Bots) -> Accep
     if user is None and anonymous is None:
         raise Refused("missing-identity", "send a userId or an anonymousId", "userId")
     anonymous_key = None if anonymous is None else delivery.pseudonym("anonymous", anonymous)
-    shared = Event(
-        shop=delivery.shop,
-        message_id=message_id,
-        type="custom",
-        user_key=delivery.pseudonym("user", user) if user is not None else str(anonymous_key),
-        ts=ts,
-        original_ts=original,
-        received_ts=delivery.received_ts,
-        anonymous_key=anonymous_key if user is not None else None,
-        page=seen.page,
-        referrer=seen.referrer,
-        locale=seen.locale,
-        device=seen.device,
-        rec_id=seen.rec_id,
-    )
+    shared: Columns = {
+        "shop": delivery.shop,
+        "message_id": message_id,
+        "type": "custom",
+        "user_key": delivery.pseudonym("user", user) if user is not None else str(anonymous_key),
+        "ts": ts,
+        "original_ts": original,
+        "received_ts": delivery.received_ts,
+        "anonymous_key": anonymous_key if user is not None else None,
+        "page": seen.page,
+        "referrer": seen.referrer,
+        "locale": seen.locale,
+        "device": seen.device,
+        "rec_id": seen.rec_id,
+    }
     private = tuple(one for one in (user, anonymous) if one is not None)
     events, cut = _events(head, shared, private)
     notes = ["properties beyond 4 KiB were left out"] if cut else []
@@ -156,7 +159,7 @@ def lenient_ms(value: Any) -> int | None:
         return None
 
 
-def _events(head: Message, shared: Event, private: tuple[str, ...]) -> tuple[tuple[Event, ...], bool]:
+def _events(head: Message, shared: Columns, private: tuple[str, ...]) -> tuple[tuple[Event, ...], bool]:
     """Return the message's events, and whether properties were cut."""
     if head.type != "track":
         return _visit(head, shared, private)
@@ -178,64 +181,63 @@ def _events(head: Message, shared: Event, private: tuple[str, ...]) -> tuple[tup
         properties, shortened = bounded(extra, private)
         cut = cut or shortened
         events.append(
-            _with(
-                shared,
-                message_id=shared.message_id if position == 0 else f"{shared.message_id}#{position}",
-                type=kind_of_event,
-                name=None if head.event == kind_of_event else head.event,
-                item=line.item_id,
-                value=line.unit_value,
-                currency=line.currency or details.currency,
-                quantity=line.quantity,
-                order_id=details.order_id,
-                rec_id=details.rec_id or shared.rec_id,
-                properties=properties,
+            Event(
+                **shared
+                | {
+                    "message_id": shared["message_id"] if position == 0 else f"{shared['message_id']}#{position}",
+                    "type": kind_of_event,
+                    "name": None if head.event == kind_of_event else head.event,
+                    "item": line.item_id,
+                    "value": line.unit_value,
+                    "currency": line.currency or details.currency,
+                    "quantity": line.quantity,
+                    "order_id": details.order_id,
+                    "rec_id": details.rec_id or shared["rec_id"],
+                    "properties": properties,
+                }
             )
         )
     return tuple(events), cut
 
 
-def _visit(head: Message, shared: Event, private: tuple[str, ...]) -> tuple[tuple[Event, ...], bool]:
+def _visit(head: Message, shared: Columns, private: tuple[str, ...]) -> tuple[tuple[Event, ...], bool]:
     """Return the event of a page, screen, identify, group or alias message; traits are not kept."""
     if head.type not in ("page", "screen"):
-        return (_with(shared, name=head.type),), False
+        return (Event(**shared | {"name": head.type}),), False
     title = head.name or head.properties.get("name") or head.properties.get("category")
     here = Scene.of_page(head.properties)
     addresses = ("url", "path", "referrer", "search", "name")
     rest, cut = bounded({k: v for k, v in head.properties.items() if k not in addresses}, private)
     named = f"{head.type}: {title}" if isinstance(title, str) else head.type
-    page, referrer = here.page or shared.page, here.referrer or shared.referrer
-    return (_with(shared, name=named[:300], page=page, referrer=referrer, properties=rest),), cut
+    page, referrer = here.page or shared["page"], here.referrer or shared["referrer"]
+    return (Event(**shared | {"name": named[:300], "page": page, "referrer": referrer, "properties": rest}),), cut
 
 
-def _custom(head: Message, shared: Event, name: str, private: tuple[str, ...]) -> tuple[tuple[Event, ...], bool]:
+def _custom(head: Message, shared: Columns, name: str, private: tuple[str, ...]) -> tuple[tuple[Event, ...], bool]:
     """Return the event of a name Beckon does not know: columns where its properties mean what ours do."""
     try:
         details = parsed(Details, {k: v for k, v in head.properties.items() if k != "products"})
     except Refused:  # its own meaning of `value`, say: kept as sent
         properties, cut = bounded(head.properties, private)
-        return (_with(shared, name=name, properties=properties),), cut
+        return (Event(**shared | {"name": name, "properties": properties}),), cut
     extra = dict(details.model_extra or {})
     if "products" in head.properties:
         extra["products"] = head.properties["products"]
     properties, cut = bounded(extra, private)
-    event = _with(
-        shared,
-        name=name,
-        item=details.item_id,
-        value=details.unit_value,
-        currency=details.currency,
-        quantity=details.quantity,
-        order_id=details.order_id,
-        rec_id=details.rec_id or shared.rec_id,
-        properties=properties,
+    event = Event(
+        **shared
+        | {
+            "name": name,
+            "item": details.item_id,
+            "value": details.unit_value,
+            "currency": details.currency,
+            "quantity": details.quantity,
+            "order_id": details.order_id,
+            "rec_id": details.rec_id or shared["rec_id"],
+            "properties": properties,
+        }
     )
     return (event,), cut
-
-
-def _with(event: Event, **changes: Any) -> Event:
-    """Return `event` with `changes`; dataclasses.replace costs several times as much on this path."""
-    return Event(**({name: getattr(event, name) for name in Event.__slots__} | changes))
 
 
 def content_id(message: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """Taking a request's messages: a verdict for each, given only after every event is durable."""
 
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,11 +109,26 @@ def _kept(rejections: Rejections, rejection: Rejection) -> bool:
 
 def _all_of(writes: Sequence[Write]) -> list[bool]:
     """Return what each write said, all being done; the first fault ends those not yet begun, and raises."""
-    if len(writes) == 1:
-        return [writes[0]()]
-    with ThreadPoolExecutor(WRITERS) as pool:
-        futures = [pool.submit(write) for write in writes]
-        wait(futures, return_when=FIRST_EXCEPTION)
-        if any(future.done() and future.exception() is not None for future in futures):
-            pool.shutdown(cancel_futures=True)
-        return [future.result() for future in futures]
+    new = [False] * len(writes)
+    lanes = min(WRITERS, len(writes))
+    failed = threading.Event()
+
+    def write_lane(lane: int) -> None:
+        for position in range(lane, len(writes), lanes):
+            if failed.is_set():
+                return
+            try:
+                new[position] = writes[position]()
+            except BaseException:
+                failed.set()
+                raise
+
+    if lanes <= 1:
+        for lane in range(lanes):
+            write_lane(lane)
+        return new
+    with ThreadPoolExecutor(lanes) as pool:  # a lane each, since a future for each write costs more than the rest
+        futures = [pool.submit(write_lane, lane) for lane in range(lanes)]
+    for future in futures:
+        future.result()
+    return new
