@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from beckon.aws.table import user_partition
+from beckon.aws.table import body_of, user_partition
 from beckon.events.model import Event
 from beckon.values import SECOND_MS
 
@@ -42,7 +40,7 @@ class DynamoHistory:
         for _ in range(MAX_PAGES):
             page = self._client.query(**query)
             for record in page["Items"]:
-                event = Event.from_record(orjson.loads(record["body"]["S"]))
+                event = Event.from_record(body_of(record))
                 expired = "ttl" in record and int(record["ttl"]["N"]) * SECOND_MS <= now
                 if event.type in types and event.item is not None and event.ts >= since and not expired:
                     found.setdefault(event.message_id, event)

@@ -45,13 +45,13 @@ def load(store: ModelStore, open_scorer: Open, shop: str, model_id: str) -> Load
             raise BrokenModel(f"{name} has another sha256 than {MANIFEST} says")
     try:
         assortment = Assortment.of(ItemTable.from_record(orjson.loads(content[ITEMS])), manifest.serving.dense)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, IndexError) as fault:
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError, IndexError) as fault:
         raise BrokenModel(f"{ITEMS} cannot be read: {fault!r}") from None
     scorer = open_scorer(content[SCORER])
     if not manifest.probes:
         raise BrokenModel(f"{MANIFEST} has no probes")
     for number, probe in enumerate(manifest.probes):
-        _check(probe, number, scorer)
+        _check(probe, number, scorer, assortment.model_items)
     size = sum(len(found) for found in content.values())
     return LoadedModel(model_id, manifest.serving, scorer, assortment, size)
 
@@ -73,11 +73,11 @@ def _manifest(content: bytes) -> Manifest:
         raise BrokenModel(f"{MANIFEST} cannot be read: {fault!r}") from None
 
 
-def _check(probe: Probe, number: int, scorer: Scorer) -> None:
+def _check(probe: Probe, number: int, scorer: Scorer, items_of_model: int) -> None:
     """Raise unless the scorer answers the probe: its scores, and its items up to the order of equal scores."""
     for row, (items, wanted_scores) in enumerate(zip(probe.items, probe.score, strict=True)):
         try:
-            found = scorer.score(_inputs(probe, row))
+            found = scorer.score(_inputs(probe, row, items_of_model))
         except (KeyError, IndexError, TypeError, ValueError) as fault:
             raise BrokenModel(f"probe {number} cannot be run: {fault!r}") from None
         real = [place for place, item in enumerate(items) if item >= 0]
@@ -88,13 +88,15 @@ def _check(probe: Probe, number: int, scorer: Scorer) -> None:
             )
 
 
-def _inputs(probe: Probe, row: int) -> Inputs:
-    need = np.array(probe.inputs["need"][row], np.float32)
+def _inputs(probe: Probe, row: int, items_of_model: int) -> Inputs:
+    need, allow = np.array(probe.inputs["need"][row], np.float32), np.array(probe.inputs["allow"][row], np.bool_)
+    if allow.shape != (items_of_model,):
+        raise ValueError(f"the probe allows {allow.shape[0]} items where {ITEMS} has {items_of_model}")
     return Inputs(
         history=np.array(probe.inputs["history"][row], np.int64),
         weight=np.array(probe.inputs["weight"][row], np.float32),
         need=need,
-        allow=np.array(probe.inputs["allow"][row], np.bool_),
+        allow=allow,
         extra=np.array(probe.inputs["extra"], np.float32).reshape(-1, len(need)),
         k=int(np.ravel(probe.inputs["k"])[0]),
     )

@@ -28,7 +28,7 @@ def recommending() -> Recommending:
         models=Models(store, OnnxScorer.open, ThreadPoolExecutor(1, "models"), MODEL_BYTES),
         history=DynamoHistory(*table),
         catalogue=DynamoCatalogue(*table),
-        exposures=DynamoExposures(*table, settings.exposure_days * DAY_MS),
+        exposures=DynamoExposures(*table, kept_ms=settings.exposure_days * DAY_MS),
         retention_ms=settings.retention_days * DAY_MS,
         pool=ThreadPoolExecutor(GATHERING_THREADS, "gather"),
     )
