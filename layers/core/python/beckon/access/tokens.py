@@ -19,6 +19,8 @@ def signer(token: str) -> str:
 
     if len(token) > MAX_CHARACTERS:
         raise _bad(f"is longer than {MAX_CHARACTERS} characters")
+    if not token.isascii():
+        raise _bad("is no JWT (which has letters, digits, hyphens and dots alone)")
     try:
         kid = jwt.get_unverified_header(token).get("kid")
     except jwt.InvalidTokenError as fault:
