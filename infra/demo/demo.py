@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.demo import report
-from infra.demo.client import Beckon, Failed
-from infra.demo.evidence import Evidence
+from infra.demo.client import Beckon
+from infra.demo.evidence import SHOP, Evidence
 from infra.demo.experiment import Plan, make_world
 from infra.demo.progress import Told
 from infra.demo.stages import Demo
@@ -21,7 +21,7 @@ from infra.local.stack import LocalStack
 OUT = Path("build/demo")
 
 
-def run(plan: Plan, environment: Mapping[str, str], told: Told) -> dict[str, Any]:
+def run(plan: Plan, environment: Mapping[str, str], told: Told, shop: str = SHOP) -> dict[str, Any]:
     """Run the loop on the stack of `environment`; return the numbers of the report, all but the seconds.
 
     Raises:
@@ -29,7 +29,7 @@ def run(plan: Plan, environment: Mapping[str, str], told: Told) -> dict[str, Any
     """
     url, write_key, secret_key = (environment[f"BECKON_{name}"] for name in ("URL", "WRITE_KEY", "SECRET_KEY"))
     with Beckon(url, write_key, secret_key) as beckon:
-        demo = Demo(make_world(plan), beckon, Evidence(environment), told)
+        demo = Demo(make_world(plan), beckon, Evidence(environment, shop), told)
         demo.stock()
         demo.relive()
         manifest = demo.learn()
@@ -95,8 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told.say("starting the local stack from template.yaml")
         with LocalStack() as stack:
             numbers = run(Plan(asked.seed), stack.environment, told)
-    except Failed as fault:
-        told.say(f"[red]the demo failed: {fault}[/red]")
+    except RuntimeError as fault:  # Failed, or the local stack's own: both have a message for a person
+        told.say(f"the demo failed: {fault}", style="red")
         return 1
     numbers["seconds"] = round(time.monotonic() - started, 1)
     write(numbers, asked.out)

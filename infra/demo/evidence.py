@@ -24,12 +24,13 @@ class Stored:
 
 
 class Evidence:
-    """A local stack's table, lake and models. `environment` is what `build/local/env` says.
+    """A shop's part of a local stack's table, lake and models. `environment` is what `build/local/env` says.
 
     Raises Failed if the environment lacks a name.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], shop: str = SHOP) -> None:
+        self._shop = shop
         try:
             endpoint = environment["AWS_ENDPOINT_URL"]
             self._table = environment["BECKON_TABLE"]
@@ -43,7 +44,7 @@ class Evidence:
         scan = self._dynamodb.get_paginator("scan").paginate(
             TableName=self._table,
             FilterExpression="begins_with(PK, :shop) AND begins_with(SK, :prefix)",
-            ExpressionAttributeValues={":shop": {"S": f"{SHOP}#"}, ":prefix": {"S": prefix}},
+            ExpressionAttributeValues={":shop": {"S": f"{self._shop}#"}, ":prefix": {"S": prefix}},
             ConsistentRead=True,
         )
         for page in scan:
@@ -53,7 +54,7 @@ class Evidence:
     def stored(self, dataset: str) -> Stored:
         """Return how much of a dataset the lake holds, doubles counted twice."""
         rows = files = size = 0
-        for key, content in self._objects(f"lake/{dataset}/shop={SHOP}/"):
+        for key, content in self._objects(f"lake/{dataset}/shop={self._shop}/"):
             if key.endswith(".parquet"):
                 rows, files, size = (
                     rows + pq.ParquetFile(content).metadata.num_rows,
@@ -65,16 +66,16 @@ class Evidence:
     def distinct(self, dataset: str, column: str) -> set[Any]:
         """Return the different values of a column of the lake, None left out."""
         found: set[Any] = set()
-        for key, content in self._objects(f"lake/{dataset}/shop={SHOP}/"):
+        for key, content in self._objects(f"lake/{dataset}/shop={self._shop}/"):
             if key.endswith(".parquet"):
                 found.update(pq.ParquetFile(content).read(columns=[column]).column(column).to_pylist())
         return found - {None}
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest of the model that serves. Raises Failed if none does."""
-        for _, content in self._objects(f"models/{SHOP}/current.json"):
+        for _, content in self._objects(f"models/{self._shop}/current.json"):
             model_id = json.load(content)["model_id"]
-            key = f"models/{SHOP}/{model_id}/manifest.json"
+            key = f"models/{self._shop}/{model_id}/manifest.json"
             found: dict[str, Any] = json.load(self._s3.get_object(Bucket=self._models, Key=key)["Body"])
             return found
         raise Failed("no model serves: retrain made none, or its gate let none pass")

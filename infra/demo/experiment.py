@@ -17,9 +17,10 @@ from infra.demo.messages import Message, track
 from infra.demo.shop import Shop, Shopper, invite, open_shop
 
 type Arm = Literal["control", "treatment"]
+type Surface = Literal["home", "trending"]
 
-AGAINST_TRENDING: Mapping[Arm, str] = {"control": "trending", "treatment": "home"}
-AGAINST_ITSELF: Mapping[Arm, str] = {"control": "home", "treatment": "home"}
+AGAINST_TRENDING: Mapping[Arm, Surface] = {"control": "trending", "treatment": "home"}
+AGAINST_ITSELF: Mapping[Arm, Surface] = {"control": "home", "treatment": "home"}
 PAGES = 3  # lists that one visit sees at most: the next comes after a click
 
 
@@ -103,7 +104,7 @@ class Loop(Protocol):
         """Send what a shopper did; the next list knows it."""
         ...
 
-    def show(self, shopper: str, surface: str, k: int) -> Shown:
+    def show(self, shopper: str, surface: Surface, k: int) -> Shown:
         """Return a list for a shopper."""
         ...
 
@@ -126,7 +127,7 @@ class Visit:
     liked: float | None
 
 
-def visit(world: World, number: int, loop: Loop, surfaces: Mapping[Arm, str], *, blind: bool = False) -> Visit:
+def visit(world: World, number: int, loop: Loop, surfaces: Mapping[Arm, Surface], *, blind: bool = False) -> Visit:
     """Let one shopper come by: assigned by hash, wanders about, is shown a list, and another after each click."""
     shopper = world.shopper(number)
     arm = assign(world.plan.seed, shopper.id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from beckon.values import iso
 from infra.demo.client import Beckon, Failed, Verdict, side_by_side
-from infra.demo.experiment import Shown
+from infra.demo.experiment import Shown, Surface
 from infra.demo.messages import Message
 
 ADDS_UP = 1e-3  # how far reasons may be off their score, in parts of the score: they are sums of float32
@@ -50,7 +50,7 @@ class Live:
         self.tally.add(len(messages), verdict)
         self.purchases.extend(message for message in messages if "order_id" in message["properties"])
 
-    def show(self, shopper: str, surface: str, k: int) -> Shown:
+    def show(self, shopper: str, surface: Surface, k: int) -> Shown:
         """Return a list for a shopper, asked as the shop's page asks."""
         answer = self._beckon.recommend(anonymous_id=shopper, surface=surface, k=k)
         check_list(answer, k)

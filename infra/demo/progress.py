@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 EVERY_S = 5.0  # how often a plain line is written
 
@@ -17,9 +18,10 @@ class Told:
         self.console = console or Console(stderr=True, highlight=False)
         self._started = time.monotonic()
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:
         """Write a line."""
-        self.console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]  {text}")
+        seconds = f"{time.monotonic() - self._started:6.1f} s  "
+        self.console.print(Text.assemble((seconds, "dim"), (text, style)), soft_wrap=True)
 
     @contextmanager
     def stage(self, text: str) -> Iterator[None]:

@@ -14,17 +14,18 @@ from typing import Any
 from beckon.values import DAY_MS, iso
 from infra.demo import rows
 from infra.demo.client import Beckon, Failed, side_by_side
-from infra.demo.evidence import Evidence
+from infra.demo.evidence import SHOP, Evidence
 from infra.demo.live import Tally
 from infra.demo.messages import Message
 from infra.demo.progress import Told
+from infra.local.stack import LocalStack
 
 BATCH = 100  # events a request: far below 500 KB
-TAKEN_FROM_STACK = ("BECKON_URL", "BECKON_WRITE_KEY", "BECKON_SECRET_KEY")
+CONNECTION = ("BECKON_URL", "BECKON_WRITE_KEY", "BECKON_SECRET_KEY")
 
 
 def replay(
-    data: Path, items: Path | None, environment: Mapping[str, str], told: Told, write_key: str | None = None
+    data: Path, items: Path | None, environment: Mapping[str, str], told: Told, shop: str = SHOP
 ) -> dict[str, Any]:
     """Send a file's rows and items to the stack of `environment`, retrain, and return what came of it.
 
@@ -35,10 +36,9 @@ def replay(
     started = time.monotonic()
     span = rows.look(data)
     _say_shift(span, told)
-    evidence = Evidence(environment)
+    evidence = Evidence(environment, shop)
     before = evidence.stored("events").rows
-    url, key, secret = (environment[name] for name in TAKEN_FROM_STACK)
-    with Beckon(url, write_key or key, secret) as beckon:
+    with Beckon(*(environment[name] for name in CONNECTION)) as beckon:
         if items is not None:
             catalogue = list(rows.items(items))
             with told.stage(f"putting {len(catalogue):,} items into the catalogue"):
@@ -128,7 +128,23 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "as `set -a; . build/local/env` sets it. Default: a stack of its own",
     )
     parser.add_argument("--key", help="write key of the running stack, else BECKON_WRITE_KEY")
+    parser.add_argument("--shop", default=SHOP, help=f"whose key that is (default {SHOP})")
     return parser.parse_args(arguments)
+
+
+def _running(asked: argparse.Namespace) -> Mapping[str, str] | None:
+    """Return the environment of the running stack that was asked for, None if none was.
+
+    Raises:
+        Failed: the environment says less than is needed.
+    """
+    environment = dict(os.environ)
+    environment |= {name: value for name, value in zip(CONNECTION, (asked.url, asked.key), strict=False) if value}
+    if "BECKON_URL" not in environment:
+        return None
+    if missing := [name for name in CONNECTION if not environment.get(name)]:
+        raise Failed(f"{' and '.join(missing)} not set; `set -a; . build/local/env` sets what a running stack says")
+    return environment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,18 +153,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = Told()
     try:
         with ExitStack() as stack:
-            environment: Mapping[str, str]
-            if asked.url or os.environ.get("BECKON_URL"):
-                environment = dict(os.environ) | ({"BECKON_URL": asked.url} if asked.url else {})
-            else:
+            environment = _running(asked)
+            if environment is None:
                 rows.look(asked.data)  # refuse a bad file before a stack is started for it
-                from infra.local.stack import LocalStack  # noqa: PLC0415 - a running stack needs no second one
-
-                told.say("starting a local stack")
+                told.say("starting a local stack of its own")
                 environment = stack.enter_context(LocalStack()).environment
-            summary = replay(asked.data, asked.items, environment, told, asked.key)
-    except (Failed, rows.BadFile) as fault:
-        told.say(f"[red]{fault}[/red]")
+            summary = replay(asked.data, asked.items, environment, told, asked.shop)
+    except (RuntimeError, rows.BadFile) as fault:  # Failed, or the local stack's own: all have a message for a person
+        told.say(str(fault), style="red")
         return 1
     print(json.dumps(summary, allow_nan=False))
     return 0

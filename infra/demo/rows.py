@@ -23,6 +23,7 @@ type Row = dict[str, str]
 
 NEEDED = ("user", "item", "timestamp")
 DEFAULT_EVENT = "view"
+NO_TIME = "(empty)"  # a message without a time would mean now
 NUMBERS = frozenset({"price", "value", "quantity"})
 _TYPES = frozenset({"view", "click", "cart", "purchase", "refund", "search", "impression", "rating"})
 _MILLISECONDS_FROM = 1e11  # as seconds that would be the year 5138, as milliseconds it is 1973
@@ -112,7 +113,7 @@ def message(row: Row, form: TimeFormat) -> dict[str, Any]:
         "messageId": hashlib.sha256(json.dumps(list(row.items())).encode()).hexdigest()[:32],
         "userId": row["user"].strip(),
         "event": event.lower() if event.lower() in _TYPES else event,
-        "timestamp": row["timestamp"] if ts is None else iso(ts),
+        "timestamp": iso(ts) if ts is not None else row["timestamp"].strip() or NO_TIME,
         "properties": properties,
     }
 

@@ -72,7 +72,7 @@ def test_what_is_wrong_stays_wrong_for_beckon_to_refuse(written):
     assert nobody["userId"] == ""
     assert nothing["properties"] == {}
     assert noon["timestamp"] == "noon"
-    assert short["timestamp"] == ""
+    assert short["timestamp"] == "(empty)"
     assert odd["properties"]["price"] == "nan"
     assert look(path).unreadable == 2
 
