@@ -20,7 +20,7 @@ import httpx
 import yaml
 
 from infra.build import sam
-from infra.build.rie import running
+from infra.build.rie import NotRunnable, running
 from infra.build.sam import ROOT, SAM, TEMPLATE, Built
 from infra.local.processes import aws_environment
 from infra.local.resources import client, moto_server, provision
@@ -105,8 +105,12 @@ def surroundings(functions: Mapping[str, Built], name: str, *, needs_keys: bool)
         if needs_keys:
             variables = aws_environment(endpoint) | made.environment("manage")
             with running(functions["manage"], variables) as manage:
-                shop = manage.invoke({"command": "create-shop", "shop": "default"}).value
-            keys = {f"BECKON_{key.upper()}": str(value) for key, value in shop.items()}
+                shop = manage.invoke({"command": "create-shop", "shop": "default"})
+                if shop.is_error:
+                    raise NotRunnable(
+                        f"manage could not make a shop for the event's keys: {shop.value}\n{manage.log()}"
+                    )
+            keys = {f"BECKON_{key.upper()}": str(value) for key, value in shop.value.items()}
         properties = _properties(made.template, name)
         variables = _reach(endpoint) | made.environment(name)
         yield Surroundings(variables, int(properties["Timeout"]), int(properties["MemorySize"]), keys)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -86,14 +87,15 @@ class Running:
         try:
             with _DIRECT.open(request, timeout=self.timeout_seconds + _START_SECONDS) as response:
                 body = response.read()
+        except urllib.error.HTTPError as fault:  # the function's process ended: it could not be imported, or was killed
+            body = fault.read()
         except OSError as fault:
             raise TimeoutError(f"{self.function.name} gave no answer: {fault}\n{self.log()}") from fault
         return Answer(_decode(body), (time.perf_counter() - started) * 1000)
 
     def peak_bytes(self) -> int:
         """Return the most memory that the function's process ever held (VmHWM), 0 before its first invocation."""
-        threads = Path(f"/proc/{self._process.pid}/task").glob("*/children")
-        return max((_peak(pid) for children in threads for pid in children.read_text().split()), default=0)
+        return max((_peak(status, self._process.pid) for status in Path("/proc").glob("[0-9]*/status")), default=0)
 
     def log(self) -> str:
         """Return what the function and the emulator have written so far."""
@@ -196,14 +198,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _decode(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:  # the emulator's own words, such as "Task timed out after 3.00 seconds"
-        return {"errorType": "Emulator", "errorMessage": body.decode(errors="replace").strip()}
+    except ValueError:  # the emulator's own words, such as "Task timed out after 3.00 seconds", or none
+        words = body.decode(errors="replace").strip() or "the function's process ended; its log says why"
+        return {"errorType": "Runtime.ExitError", "errorMessage": words}
 
 
-def _peak(pid: str) -> int:
+def _peak(status: Path, parent: int) -> int:
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:  # it ended between the listing and now
+        told = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+    except (FileNotFoundError, ProcessLookupError):  # it ended between the listing and now
         return 0
-    kibibytes = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), "0")
-    return int(kibibytes) * 1024
+    return int(told.get("VmHWM", "0 kB").split()[0]) * 1024 if int(told["PPid"]) == parent else 0
