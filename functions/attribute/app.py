@@ -16,13 +16,14 @@ from beckon.aws.wiring.attribute import attribution
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Return the failed sequence numbers; the stream resumes at the lowest of them."""
     with canonical_line("attribute", context.aws_request_id, records=len(event["Records"])) as line:
+        service = attribution()
         counts: Counter[str] = Counter(outcomes=0, poison=0)
 
         def on_record(record: DynamoDBRecord) -> None:
             """Raise for infrastructure faults only, so that only they are retried."""
             found = event_of(record.raw_event)
             counts["poison"] += found is None
-            counts["outcomes"] += found is not None and attribution().handle(found)
+            counts["outcomes"] += found is not None and service.handle(found)
 
         try:
             processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
