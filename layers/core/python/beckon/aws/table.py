@@ -124,5 +124,10 @@ def shop_key(shop: str) -> Key:
     return "SHOPS", shop
 
 
+def lease_key(shop: str) -> Key:
+    """Return where a run says that it is training the shop's model."""
+    return f"{shop}#C", "L#retrain"
+
+
 def _bucket(text: str, buckets: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4]) % buckets

@@ -12,6 +12,8 @@ from beckon.learning.sparse import Floats, Longs, SparseRows
 # Tokens that more than one item in 128 has are columns of a dense table, the 64 most frequent at most.
 COMMON_SHARE = 128
 COMMON_TOKENS = 64
+# A history item of so small a share of the whole weight changes no 32-bit score, and is not read.
+NEGLIGIBLE = 1e-8
 
 
 def scorer_onnx(model: Model) -> bytes:
@@ -62,8 +64,9 @@ class _Writer:
         self.dense_size = model.content.dense.shape[1]
         self.common = _common_tokens(model.content.rows)
         self.common_values = g.store("common_values", _common_table(model.content.rows, self.common))
-        with_postings = _with_postings(model.rows, model.content.rows, self.common)
-        self.rows = _ragged(g, "neighbours", with_postings, self.n, int(model.rows.lengths.max(initial=0)))
+        rows = model.rows.with_diagonal(model.repeat_scale)
+        with_postings = _with_postings(rows, model.content.rows, self.common)
+        self.rows = _ragged(g, "neighbours", with_postings, self.n, int(rows.lengths.max(initial=0)))
         widest = int(model.content.rows.lengths.max(initial=0))
         self.described = _ragged(g, "tokens", model.content.rows, self.tokens, widest)
         spare = np.zeros((1, self.dense_size), dtype=np.float32)
@@ -81,6 +84,9 @@ class _Writer:
         g = self.g
         self.batch, self.length = g.size("history", 0), g.size("history", 1)
         outside = g.op("Or", g.op("Less", "history", g.whole(0)), g.op("GreaterOrEqual", "history", g.whole(self.n)))
+        size = g.op("Abs", "weight")
+        negligible = g.mul(g.op("ReduceSum", size, g.ints(1), keepdims=1), g.number(NEGLIGIBLE))
+        outside = g.op("Or", outside, g.op("LessOrEqual", size, negligible))
         self.seen = g.where(outside, g.whole(self.n), "history")  # [B, L]
         self.weight = g.where(outside, g.number(0.0), "weight")
         self.flat_seen = g.shape(self.seen, -1)

@@ -38,6 +38,11 @@ class Model:
         return self.recipe.content * self.scale
 
     @property
+    def repeat_scale(self) -> float:
+        """Return r·σ: what the newest event adds to its own item, beyond how often that item was met again."""
+        return self.recipe.repeat * self.scale
+
+    @property
     def prior(self) -> Floats:
         """Return π·σ·trend: what an item has before anything is known of the person."""
         return (self.recipe.prior * self.scale * self.trend).astype(np.float32)
@@ -50,8 +55,8 @@ class Model:
 def fit(sequences: Sequences, content: Content, recipe: Recipe) -> Model:
     """Return the directed count model with content.
 
-    s_j = Σ_k ρ^k (M[h_k, j] + w·σ·F[h_k]·F[j]) + π·σ·trend_j, k = 0 for the newest event. d_j counts people, not
-    events, so that nobody can talk an item up or down by repetition.
+    s_j = Σ_k ρ^k (M[h_k, j] + w·σ·F[h_k]·F[j] + r·σ·[h_k = j]) + π·σ·trend_j, k = 0 for the newest event.
+    d_j counts people, not events, so that nobody can talk an item up or down by repetition.
     """
     seen = sequences.where(sequences.from_end() < recipe.user_events)
     once = seen.where(np.isin(np.arange(len(seen)), seen.latest_of_pairs(), assume_unique=True))
@@ -97,6 +102,14 @@ def collaborative(model: Model, histories: Histories) -> Floats:
     return np.bincount(targets, weights=terms, minlength=size).reshape(-1, len(model.ids)).astype(np.float32)
 
 
+def of_own(model: Model, histories: Histories) -> Floats:
+    """Return Σ_k weight_k·ρ^k at h_k itself [users, items], not yet scaled by r·σ."""
+    users, places, weights = _flat(model, histories)
+    own = np.zeros((len(histories.items), len(model.ids)), dtype=np.float32)
+    np.add.at(own, (users, histories.items[users, places]), weights)
+    return own
+
+
 def by_content(model: Model, histories: Histories) -> Floats:
     """Return Σ_k weight_k·ρ^k·F[h_k]·Fᵀ [users, items], not yet scaled by w·σ."""
     users, places, weights = _flat(model, histories)
@@ -110,9 +123,10 @@ def by_content(model: Model, histories: Histories) -> Floats:
 
 def scores(model: Model, histories: Histories, need: NDArray[Any] | None = None) -> Floats:
     """Return the score of every item for every user [users, items]; `need` [users, D] in the dense space."""
-    total = (
-        collaborative(model, histories) + np.float32(model.content_scale) * by_content(model, histories) + model.prior
-    )
+    total = collaborative(model, histories) + np.float32(model.content_scale) * by_content(model, histories)
+    total += model.prior
+    if model.recipe.repeat:
+        total += np.float32(model.repeat_scale) * of_own(model, histories)
     if need is not None:
         total = total + np.float32(model.content_scale) * (need.astype(np.float32) @ model.content.dense.T)
     return total.astype(np.float32)

@@ -1,8 +1,7 @@
 """A recipe: every number that, with the same data, makes the same model."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from beckon.values import DAY_MS
@@ -16,8 +15,6 @@ EVENT_WEIGHTS: Mapping[str, float] = {
     "rating": 1.0,
     "custom": 1.0,
 }
-LONGEST_HISTORY = 50
-NEGLIGIBLE = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +23,10 @@ class Recipe:
 
     `source_power` a and `target_power` c: M = D^(−a) C D^(−c). `backward` b: weight of a pair against its direction.
     `pair_decay` ρ_C a step between the two events, up to `pair_window` steps. `recency` ρ a step of a live history.
-    `content` w and `prior` π are fractions of σ. `trend_half_life_ms`: after it an event counts half in the prior.
-    `user_events`: only a person's newest so many events are counted. `row_cells`: strongest neighbours kept a row.
-    `dense` D: the most dimensions of the dense space. `event_weights` by event type.
+    `content` w, `prior` π and `repeat` r are fractions of σ; r is what a history item adds to itself.
+    `trend_half_life_ms`: after it an event counts half in the prior. `history_length` L: the newest events of a live
+    history that score. `user_events`: only a person's newest so many events are counted. `row_cells`: strongest
+    neighbours kept a row. `dense` D: the most dimensions of the dense space. `event_weights` by event type.
     """
 
     source_power: float = 0.25
@@ -39,20 +37,13 @@ class Recipe:
     recency: float = 0.55
     content: float = 1.0
     prior: float = 0.03
+    repeat: float = 0.0
     trend_half_life_ms: int = 14 * DAY_MS
+    history_length: int = 50
     user_events: int = 1_000
     row_cells: int = 4_096
     dense: int = 64
     event_weights: Mapping[str, float] = field(default_factory=lambda: dict(EVENT_WEIGHTS))
-
-    @property
-    def history_length(self) -> int:
-        """Return L: beyond it ρ^k is below what a 32-bit score resolves; at most the newest 50."""
-        if not self.recency > 0:
-            return 1
-        if self.recency >= 1:
-            return LONGEST_HISTORY
-        return min(LONGEST_HISTORY, math.ceil(math.log(NEGLIGIBLE) / math.log(self.recency)))
 
     def to_record(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values."""
@@ -61,4 +52,4 @@ class Recipe:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Recipe":
         """Return the recipe `to_record` wrote; settings a newer version added are ignored, missing ones defaulted."""
-        return cls(**{name: record[name] for name in cls.__slots__ if name in record})
+        return cls(**{one.name: record[one.name] for one in fields(cls) if one.name in record})

@@ -1,0 +1,158 @@
+"""Retraining a shop: read lake and catalogue, train, write the artefact, move the pointer if the gate passes."""
+
+import logging
+import resource
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from beckon import VERSION
+from beckon.artefact.integrity import digests
+from beckon.artefact.model import ITEMS, MANIFEST, SCORER, Manifest, Probe
+from beckon.artefact.ports import ModelStore
+from beckon.artefact.probes import passes
+from beckon.artefact.registry import offer, read_manifest
+from beckon.catalog.ports import Catalogue
+from beckon.lake.ports import LakeStore
+from beckon.lake.reading import read_exposures, shops
+from beckon.learning.calibration import POSITIVE_TYPES, fit_probability, seen_slots
+from beckon.learning.export import scorer_onnx
+from beckon.learning.gathering import Given, digest_of, gather, listing_of
+from beckon.learning.packaging import item_table, probes_of, reference_run, serving_of
+from beckon.learning.ports import Leases, Runs
+from beckon.learning.recipe import Recipe
+from beckon.learning.training import Trained, train
+from beckon.values import SECOND_MS
+
+GRACE_MS = 60 * SECOND_MS
+# Tuning and judging stop when so much of the run's time is left, which is for fitting, export and writing.
+RESERVE = 0.4
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """Trains shops. `known_shops` lists those that exist, with or without events."""
+
+    lake: LakeStore
+    catalogue: Catalogue
+    models: ModelStore
+    leases: Leases
+    known_shops: Callable[[], Iterable[str]]
+
+    def due(self) -> list[str]:
+        """Return the shops with lake objects or catalogue changes that their newest model does not know, sorted."""
+        return [shop for shop in sorted({*shops(self.lake), *self.known_shops()}) if self._is_due(shop)]
+
+    def start_all(self, runs: Runs) -> dict[str, Any]:
+        """Start a run for each shop that is due; return which."""
+        started = self.due()
+        for shop in started:
+            runs.start(shop)
+        return {"started": started}
+
+    def retrain(
+        self, shop: str, owner: str, now: int, remaining_ms: Callable[[], int], *, force: bool = False
+    ) -> dict[str, Any]:
+        """Return what came of one run: `model_id` and whether it was promoted, or a `note` why there is no new model.
+
+        Files are written first, the manifest last, then the pointer moves: killed anywhere, the old model serves on.
+        The lease ends a minute after the run's deadline, so that a killed run blocks nobody for long.
+        """
+        if not self.leases.take(shop, owner, now, now + remaining_ms() + GRACE_MS):
+            return {"shop": shop, "model_id": None, "promoted": False, "note": "another run is training this shop"}
+        try:
+            return self._run(shop, now, remaining_ms, force=force)
+        finally:
+            self.leases.release(shop, owner)
+
+    def _is_due(self, shop: str) -> bool:
+        newest = self._newest(shop)
+        if newest is None:
+            return True
+        if newest.inputs["listing"] != listing_of(self.lake, shop):
+            return True
+        return bool(self.catalogue.changes(shop, newest.inputs["catalogue_ts"]))
+
+    def _run(self, shop: str, now: int, remaining_ms: Callable[[], int], *, force: bool) -> dict[str, Any]:
+        began, total = time.perf_counter(), remaining_ms()
+        newest = self._newest(shop)
+        given = gather(self.lake, self.catalogue, shop, newest, now)
+        answer: dict[str, Any] = {"shop": shop, "model_id": None, "promoted": False, "rows": given.events.num_rows}
+        if not given.sequences.ids:
+            return answer | {"note": "no items: neither events that name one nor a catalogue"}
+        if newest is not None and not force and (newest.inputs["hash"], newest.code_version) == (given.hash, VERSION):
+            return answer | {"note": f"nothing new since model {newest.model_id}"}
+        log.info("%s: %d events of %d items read", shop, len(given.sequences), len(given.sequences.ids))
+        pointer = self.models.pointer(shop)
+        champion = None if pointer is None else read_manifest(self.models, shop, pointer.model_id)
+        recipe = None if champion is None else Recipe.from_record(champion.settings["recipe"])
+        trained = train(given.sequences, given.tokens, recipe, lambda: remaining_ms() > RESERVE * total)
+        model = replace(trained.model, calibration=_calibrated(self.lake, shop, given.events))
+        trained = replace(trained, model=model)
+        scorer = scorer_onnx(model)
+        items = item_table(model, given.parents, given.unavailable, now)
+        probes = probes_of(model, scorer)
+        manifest = _manifest(shop, now, given, trained, files={SCORER: scorer, ITEMS: items}, probes=probes)
+        seconds = round(time.perf_counter() - began, 3)
+        peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+        manifest = replace(manifest, resources={"seconds": seconds, "peak_mib": peak})
+        promotes = passes(reference_run(scorer), probes) and (trained.is_better_than_nothing or pointer is None)
+        self.models.write(shop, manifest.model_id, SCORER, scorer)
+        self.models.write(shop, manifest.model_id, ITEMS, items)
+        self.models.write(shop, manifest.model_id, MANIFEST, orjson.dumps(manifest.to_record()))
+        promoted = promotes and offer(self.models, shop, manifest.model_id, now)
+        log.info("%s: model %s written, promoted: %s", shop, manifest.model_id, promoted)
+        return answer | {
+            "model_id": manifest.model_id,
+            "promoted": promoted,
+            "users": given.users,
+            "items": len(given.sequences.ids),
+            "metrics": dict(trained.metrics),
+            "seconds": seconds,
+        }
+
+    def _newest(self, shop: str) -> Manifest | None:
+        ids = self.models.models(shop)
+        return read_manifest(self.models, shop, ids[0]) if ids else None
+
+
+def _manifest(
+    shop: str, now: int, given: Given, trained: Trained, *, files: Mapping[str, bytes], probes: tuple[Probe, ...]
+) -> Manifest:
+    """Return the manifest, but for inputs and resources; the id sorts by time and ends in a hash of the files."""
+    digest = digests(files)
+    moment = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Manifest(
+        model_id=f"{moment}-{digest_of(digest.values())[:8]}",
+        shop=shop,
+        created=now,
+        code_version=VERSION,
+        serving=serving_of(trained.model, exclude_seen=trained.exclude_seen),
+        files=digest,
+        probes=probes,
+        inputs=given.inputs,
+        settings={
+            "recipe": trained.model.recipe.to_record(),
+            "scale": trained.model.scale,
+            "calibration": trained.model.calibration,
+            "trace": list(trained.trace),
+        },
+        metrics=trained.metrics,
+    )
+
+
+def _calibrated(lake: LakeStore, shop: str, events: Any) -> tuple[float, float] | None:
+    """Return the probability's (a, b), None until enough seen slots were acted on.
+
+    Scores are those that were served, whichever model gave them: successive models score on one scale.
+    """
+    if not set(POSITIVE_TYPES) & set(events.column("type").unique().to_pylist()):
+        return None
+    exposures = read_exposures(lake, shop, ("rec_id", "user_key", "ts", "slots"))
+    return fit_probability(*seen_slots(exposures, events))
