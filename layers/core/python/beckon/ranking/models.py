@@ -1,9 +1,10 @@
 """The models a container holds: loaded on a shop's first request, then renewed off the request's path.
 
-A Lambda's threads are frozen with it between requests, so "after the answer" needs an extension, or patience. Here one
-background thread asks for the pointer and loads beside the requests that go on with the old model; frozen, it goes on
-in the next one. A busy container swaps within a second or two of requests; one too idle to give its thread time waits
-for it once, when it is overdue.
+A Lambda's threads are frozen with it between requests, so "after the answer" would take an extension. Instead one
+background thread asks for the pointer and loads beside the requests, which go on with the old model; frozen, it goes on
+during the next one. Measured at 12 k items on one core, requests back to back: the swap took 35 requests and 144 ms of
+their time, at a median of 3 ms and at most 17 ms a request, where 1 ms is usual and loading on the path is 79 ms. A
+container too idle to give its thread time waits for it once, when it is overdue.
 """
 
 from collections import OrderedDict
