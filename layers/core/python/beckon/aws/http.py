@@ -4,8 +4,10 @@ import base64
 import binascii
 import time
 import zlib
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -14,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
 from beckon.aws.log import canonical_line
+from beckon.aws.transactions import PASSING_REASONS
 from beckon.values import Refused
 
 PROBLEM_TYPE = "https://beckon.dev/problems/"
@@ -22,6 +25,7 @@ MAX_BODY_BYTES = 500 * 1024
 STATUS = {
     "malformed-body": 400,
     "invalid-request": 400,
+    "bad-shop": 400,
     "unknown-key": 401,
     "missing-key": 401,
     "bad-user-token": 403,
@@ -31,6 +35,9 @@ STATUS = {
     "body-too-large": 413,
     "unavailable": 503,
 }
+
+# The request's log line. Not the resolver's context: Powertools empties that before `resolve` returns.
+_noted: ContextVar[dict[str, Any]] = ContextVar("noted")
 
 # Faults of AWS that pass by themselves: the sender keeps its events and sends again.
 _PASSING = {
@@ -59,8 +66,8 @@ def resolver() -> APIGatewayHttpResolver:
 
     @app.exception_handler([ClientError, BotoCoreError])
     def aws_fault(fault: ClientError | BotoCoreError) -> Response[str]:
-        code = fault.response["Error"]["Code"] if isinstance(fault, ClientError) else "ServiceUnavailable"
-        if code not in _PASSING:
+        code = _passing_code(fault)
+        if code is None:
             raise fault
         note(app, error=code)
         return problem("unavailable", "storage is busy; nothing of this request was lost if you send it again")
@@ -68,7 +75,7 @@ def resolver() -> APIGatewayHttpResolver:
     @app.not_found
     def unknown_route(_: NotFoundError) -> Response[str]:
         event = app.current_event
-        return problem("not-found", f"no route {event.http_method} {event.path}; GET /openapi.json lists them")
+        return problem("not-found", f"no route {event.http_method} {event.path}; check the method and the path")
 
     return app
 
@@ -76,15 +83,15 @@ def resolver() -> APIGatewayHttpResolver:
 def serve(name: str, app: APIGatewayHttpResolver, event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Return the route's answer, and write the request's one log line. Any other fault raises and is a 500."""
     with canonical_line(name, context.aws_request_id, route=event.get("routeKey")) as line:
-        app.context.clear()
-        answer = app.resolve(event, context)
-        line.update(app.context, status=answer.get("statusCode"))
+        _noted.set(line)
+        answer = app.resolve(_addressed(event), context)
+        line["status"] = answer.get("statusCode")
         return answer
 
 
-def note(app: APIGatewayHttpResolver, **fields: Any) -> None:
+def note(_: APIGatewayHttpResolver, **fields: Any) -> None:
     """Add fields to the request's log line."""
-    app.context.update(fields)
+    _noted.get().update(fields)
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[str]:
@@ -94,6 +101,13 @@ def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) 
 
 def problem(code: str, detail: str, field: str | None = None) -> Response[str]:
     """Return an RFC 9457 problem; `code` and `message` repeat it in the words Segment's SDKs read."""
+    body = problem_body(code, detail, field)
+    headers = {"Retry-After": "2"} if body["status"] == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Response(body["status"], "application/problem+json", orjson.dumps(body).decode(), headers=dict(headers))
+
+
+def problem_body(code: str, detail: str, field: str | None = None) -> dict[str, Any]:
+    """Return the members of a problem."""
     status = STATUS[code]
     body: dict[str, Any] = {
         "type": PROBLEM_TYPE + code,
@@ -103,10 +117,7 @@ def problem(code: str, detail: str, field: str | None = None) -> Response[str]:
         "code": code,
         "message": detail,
     }
-    if field is not None:
-        body["field"] = field
-    headers = {"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return Response(status, "application/problem+json", orjson.dumps(body).decode(), headers=dict(headers))
+    return body if field is None else body | {"field": field}
 
 
 def body_bytes(event: Any, limit: int = MAX_BODY_BYTES) -> bytes:
@@ -173,3 +184,27 @@ def presented_key(event: Any) -> str | None:
                 return None
             return name or None
     return None
+
+
+def _addressed(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the event with its path as the route names it and the path's parameters percent-encoded.
+
+    An HTTP API gives the path decoded: `/v1/items/a%2Fb` would look like a longer path. Its `pathParameters`, decoded
+    too, keep the parts apart.
+    """
+    given = event.get("pathParameters")
+    if not given:
+        return event
+    _, _, path = event["routeKey"].partition(" ")
+    for name, value in given.items():
+        path = path.replace(f"{{{name}}}", quote(value, safe="", errors="surrogatepass"))
+    return event | {"rawPath": path}
+
+
+def _passing_code(fault: ClientError | BotoCoreError) -> str | None:
+    """Return the code of a fault that passes by itself; None if it does not."""
+    if isinstance(fault, BotoCoreError):
+        return "ServiceUnavailable"
+    reasons = fault.response.get("CancellationReasons", [])  # why a transaction was cancelled
+    codes = [fault.response["Error"]["Code"], *(reason.get("Code", "") for reason in reasons)]
+    return next((code for code in codes if code in _PASSING | PASSING_REASONS), None)
