@@ -27,11 +27,19 @@ class Clock:
         """Whether someone waits for the stack to be empty."""
         return self._hurry.is_set()
 
+    def age(self, moment: float) -> float:
+        """Return how many seconds of this clock have passed since a moment of real time."""
+        return (time.time() - moment) * self._speed
+
     async def wait(self, seconds: float, at_least: float = SHORTEST_WAIT_S) -> None:
         """Wait for `seconds` of this clock, but only `at_least` real seconds while hurried."""
-        await asyncio.sleep(min(at_least, seconds / self._speed))
+        await self.pause(seconds / self._speed, at_least)
+
+    async def pause(self, seconds: float, at_least: float = SHORTEST_WAIT_S) -> None:
+        """Wait for `seconds` of real time, but only `at_least` while hurried."""
+        await asyncio.sleep(min(at_least, seconds))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), max(0.0, seconds / self._speed - at_least))
+            await asyncio.wait_for(self._hurry.wait(), max(0.0, seconds - at_least))
 
     async def until(self, moment: float) -> None:
         """Wait until `moment` has come; nothing hurries it."""

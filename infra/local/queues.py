@@ -37,12 +37,12 @@ class Queue:
             if messages:
                 await self._process(messages)
             else:
-                await self._clock.wait(_POLL_S)
+                await self._clock.pause(_POLL_S)
 
     async def finished(self) -> None:
         """Return when the queue is empty, messages in flight included."""
         while not self._url or await asyncio.to_thread(self._count) > 0:
-            await self._clock.wait(_POLL_S)
+            await self._clock.pause(_POLL_S)
 
     def _find(self) -> str:
         url: str = self._sqs.get_queue_url(QueueName=self._source.arn.rsplit(":", 1)[1])["QueueUrl"]
@@ -64,7 +64,7 @@ class Queue:
                 continue
             if not batch or self._clock.is_hurried or self._clock.now() >= opened + self._source.window_s:
                 break
-            await self._clock.wait(_POLL_S)
+            await self._clock.pause(_POLL_S)
         return batch
 
     def _receive(self, most: int) -> list[Message]:

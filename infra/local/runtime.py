@@ -46,6 +46,7 @@ class Answer:
 class _Invocation:
     payload: bytes
     request_id: str
+    is_taken: bool = False
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -61,6 +62,7 @@ class Worker:
         self._inbox: asyncio.Queue[_Invocation | None] = asyncio.Queue()
         self._current: _Invocation | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._has_served = False
         self._is_killed = False
         self._is_outdated = False
 
@@ -102,6 +104,7 @@ class Worker:
         """Wait for an invocation and start its time; None when the process that asked has ended."""
         invocation = await self._inbox.get()
         if invocation is not None:
+            invocation.is_taken = self._has_served = True
             self._set_timer(self._function.timeout_s)
         return invocation
 
@@ -118,6 +121,7 @@ class Worker:
 
     async def _start(self) -> None:
         self._inbox = asyncio.Queue()
+        self._has_served = False
         self._set_timer(_INIT_S)
         command = python_module("awslambdaric", self._function.handler)
         with self._log.open("ab") as log:
@@ -137,6 +141,10 @@ class Worker:
         inbox.put_nowait(None)
         self._process = None
         self._is_killed = False
+        if self._current is not None and not self._current.is_taken and self._has_served:
+            await self._start()  # it ended between two invocations, which is no fault of the second
+            self._inbox.put_nowait(self._current)
+            return
         how = f"signal: {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
         self._fail(_error("Runtime.ExitError", f"Runtime exited with error: {how}", self._current))
 

@@ -82,10 +82,9 @@ class Stream:
                 opened = now
             if read:
                 continue
-            left = _POLL_S if opened is None else opened + self._source.window_s - now
-            if opened is not None and (left <= 0 or self._clock.is_hurried):
+            if opened is not None and (now >= opened + self._source.window_s or self._clock.is_hurried):
                 return
-            await self._clock.wait(min(_POLL_S, left))
+            await self._clock.pause(_POLL_S)
 
     def _is_full(self) -> bool:
         return len(self._waiting) >= self._source.batch_size or self._bytes >= MAX_PAYLOAD_BYTES
@@ -165,8 +164,8 @@ class Stream:
     async def _without_expired(self, batch: _Batch) -> _Batch:
         if self._source.max_age_s is None:
             return batch
-        oldest = self._clock.now() - self._source.max_age_s
-        expired = sum(record["dynamodb"]["ApproximateCreationDateTime"] < oldest for record in batch.records)
+        ages = [self._clock.age(record["dynamodb"]["ApproximateCreationDateTime"]) for record in batch.records]
+        expired = sum(age > self._source.max_age_s for age in ages)  # the first ones: a stream is in order of time
         if expired:
             await self._keep(replace(batch, records=batch.records[:expired]), "RecordAgeExceeded")
         return replace(batch, records=batch.records[expired:])
