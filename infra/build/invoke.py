@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import httpx
 import yaml
 
 from infra.build import sam
+from infra.build.invocations import invocations
 from infra.build.rie import NotRunnable, running
 from infra.build.sam import ROOT, SAM, TEMPLATE, Built
 from infra.local.processes import aws_environment
@@ -82,7 +83,12 @@ def invoke(name: str, event: Path | None = None) -> Measured:
     with surroundings(functions, name, needs_keys=bool(_KEY.search(text))) as around:
         filled = _parse(string.Template(text).safe_substitute(around.keys), path)
         run = _under_sam if has_docker() else _under_emulator
-        return run(functions[name], filled, around)
+        with invocations() as others:
+            variables = {**around.environment, "AWS_ENDPOINT_URL_LAMBDA": others.url}
+            measured = run(functions[name], filled, replace(around, environment=variables))
+        for other, sent in others.asked:
+            sam.say(f"it would invoke {other} with {json.dumps(sent)}")
+        return measured
 
 
 def has_docker() -> bool:

@@ -1,7 +1,8 @@
 """A built function under AWS's runtime interface emulator: nothing importable but what Lambda would have.
 
 The emulator is the binary that `sam local` uses. The interpreter is started without site-packages (`-I -S`), so a
-dependency that is missing from the layers fails here as it would in AWS.
+dependency that is missing from the layers fails here as it would in AWS; and without writing bytecode (`-B`), because
+/var/task and /opt are read-only there.
 """
 
 import json
@@ -45,7 +46,6 @@ _LAMBDA = aws_environment("http://127.0.0.1:9") | {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "LANG": "en_US.UTF-8",
     "TZ": ":UTC",
-    "PYTHONDONTWRITEBYTECODE": "1",  # /var/task and /opt are read-only in Lambda
 }
 
 
@@ -122,7 +122,7 @@ def running(
         command = [
             sys.executable, "-I", "-c", _TIED, str(emulator),
             "--runtime-interface-emulator-address", address, "--runtime-api-address", f"{HOST}:{free_port()}",
-            interpreter, "-I", "-S", str(boot), function.handler,
+            interpreter, "-I", "-S", "-B", str(boot), function.handler,
         ]  # fmt: skip
         own = {
             "AWS_LAMBDA_FUNCTION_NAME": function.name,

@@ -7,6 +7,7 @@ import boto3
 import httpx
 import pytest
 
+from infra.build import sam
 from infra.local.stack import LocalStack
 
 
@@ -54,3 +55,10 @@ def rows(stack: LocalStack) -> Callable[[str], list[dict[str, Any]]]:
         return [row for page in pages for row in page["Items"] if row["SK"]["S"].startswith(prefix)]
 
     return find
+
+
+@pytest.fixture(scope="session")
+def built() -> dict[str, sam.Built]:
+    """Every function as `sam build` leaves it for this machine's processor; built only if a source changed."""
+    sam.build(sam.host_architecture())
+    return sam.functions(sam.host_architecture())
