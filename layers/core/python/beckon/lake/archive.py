@@ -1,5 +1,6 @@
 """Batches of the table's stream to Parquet objects, one a dataset, shop and day."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -41,14 +42,21 @@ class Archive:
 
 
 def objects_of(rows: Iterable[Placed]) -> dict[str, bytes]:
-    """Return the objects that hold the rows, by key; each is named by its rows' first and last sequence number."""
+    """Return the objects that hold the rows, by key.
+
+    A name is the rows' first and last sequence number and a hash of what they hold: a retry overwrites itself, and a
+    delivery of some of the rows between the two never overwrites one of all of them.
+    """
     groups: dict[tuple[str, str, str], list[Placed]] = defaultdict(list)
     for one in rows:
         groups[one.dataset, one.shop, one.dt].append(one)
     objects = {}
     for (name, shop, dt), group in sorted(groups.items()):
         dataset = DATASETS[name]
-        table = pa.Table.from_pylist([one.row for one in group], schema=dataset.schema)
+        content = encode(
+            once(pa.Table.from_pylist([one.row for one in group], schema=dataset.schema), dataset), dataset
+        )
         numbers = [one.sequence for one in group]
-        objects[object_key(name, shop, dt, f"{min(numbers)}-{max(numbers)}")] = encode(once(table, dataset), dataset)
+        held = hashlib.sha256(content).hexdigest()[:8]
+        objects[object_key(name, shop, dt, f"{min(numbers)}-{max(numbers)}-{held}")] = content
     return objects
