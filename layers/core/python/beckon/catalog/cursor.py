@@ -34,9 +34,9 @@ def decode(shop: str, cursor: str) -> Place:
         raise _foreign() from None
     match place:
         case [int(bucket), str(after)] if check == _check(shop, content) and after.isascii() and len(after) <= _LONGEST:
-            return bucket, after
-        case _:
-            raise _foreign()
+            if encode(shop, (bucket, after)) == cursor:  # and not merely another spelling of it
+                return bucket, after
+    raise _foreign()
 
 
 def _foreign() -> Refused:
