@@ -1,14 +1,37 @@
 from functools import cache
 
 import numpy as np
+import orjson
+import pyarrow as pa
 import pytest
 
+from beckon.artefact.integrity import digests
+from beckon.artefact.model import ITEMS, MANIFEST, SCORER, Manifest
+from beckon.learning import model as learnt
+from beckon.learning.export import scorer_onnx
+from beckon.learning.model import Histories, describe, fit
+from beckon.learning.packaging import item_table, probes_of, serving_of
+from beckon.learning.recipe import Recipe
+from beckon.learning.sequences import sequences_from
+from beckon.ranking.loading import load
 from beckon.ranking.model import Request
 from beckon.ranking.ports import Inputs, Scorer
 from beckon.ranking.rank import rank
 from beckon.ranking.scorer import BrokenModel, OnnxScorer
 from tests.ranking_graph import graph
-from tests.ranking_shop import SERVING, NumpyScorer, assortment, changed, event
+from tests.ranking_shop import (
+    IDS,
+    NOW,
+    PARTS,
+    SERVING,
+    SHOP,
+    TOKENS,
+    FakeModels,
+    NumpyScorer,
+    assortment,
+    changed,
+    event,
+)
 
 
 @cache
@@ -130,3 +153,44 @@ def test_a_graph_with_other_inputs_is_a_broken_model() -> None:
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     with pytest.raises(BrokenModel, match="are needed"):
         OnnxScorer.open(model.SerializeToString())
+
+
+def test_what_learning_writes_ranking_serves_and_places_new_items_alike() -> None:
+    tokens = {
+        name: [f"category={TOKENS[part]}", *(["soft=True"] if part else [])]
+        for name, part in zip(IDS, PARTS, strict=True)
+    }
+    events = [("a", "boot"), ("a", "sock"), ("b", "boot"), ("b", "sock"), ("b", "cap"), ("c", "cap"), ("c", "scarf")]
+    table = pa.table(
+        {
+            "user_key": [user for user, _ in events],
+            "item": [item for _, item in events],
+            "type": ["view"] * len(events),
+            "ts": [NOW + place for place, _ in enumerate(events)],
+        }
+    )
+    recipe = Recipe()
+    sequences = sequences_from(table, IDS, recipe.event_weights)
+    model = fit(sequences, describe(sequences.ids, tokens, recipe), recipe)
+    files = {SCORER: scorer_onnx(model), ITEMS: item_table(model, {"sock": "boot"}, ["coat"], NOW)}
+    serving = serving_of(model, exclude_seen=False)
+    manifest = Manifest("m1", SHOP, NOW, "test", serving, digests(files), probes_of(model, files[SCORER]))
+    store = FakeModels()
+    for name, content in {**files, MANIFEST: orjson.dumps(manifest.to_record())}.items():
+        store.write(SHOP, "m1", name, content)
+
+    loaded = load(store, OnnxScorer.open, SHOP, "m1")
+    stock = loaded.assortment
+    for at, name in enumerate(stock.ids):
+        assert stock.content.vector(tokens[name]) == pytest.approx(model.content.dense[at], abs=1e-6)
+    ranking = rank(
+        Request("home", 9), [event("cap", ago=1), event("boot", ago=2)], loaded.serving, stock, loaded.scorer
+    )
+    own = learnt.scores(model, Histories(np.array([[1, 0]]), np.ones((1, 2), np.float32)))[0]
+    best = sorted((name for name in IDS if name not in ("coat", "sock")), key=lambda name: -own[IDS.index(name)])
+    if own[IDS.index("sock")] > own[IDS.index("boot")]:
+        best = ["sock" if name == "boot" else name for name in best]
+    assert {one.id for one in ranking.items} == set(best)
+    for one in ranking.items:
+        assert one.score == pytest.approx(own[IDS.index(one.id)], abs=1e-5)
+        assert sum(reason.part for reason in one.reasons) == pytest.approx(one.score, abs=1e-5)
