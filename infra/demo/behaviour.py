@@ -15,7 +15,7 @@ COMPANION = 1.6  # what it adds to liking that an item goes with the one just lo
 SEARCHES = 0.2  # share of visits that begin with a search
 CART = (-2.9, 0.9)  # log odds of a cart after a click
 BUY = 0.6  # chance that what is in the cart is bought
-WANDERER_CART = 0.2  # how much rarer a cart is on the way through the shop than after a list
+WANDERER_CART = 0.1  # how much rarer a cart is on the way through the shop than after a list
 BLIND_LIKING = 1.6  # what a blind shopper makes of every item of a list
 
 
@@ -82,7 +82,7 @@ def look_down(
 def _next_view(shop: Shop, shopper: Shopper, seen: list[int], rng: np.random.Generator) -> int:
     if seen and rng.random() < 1 / 3:
         return int(rng.choice(np.flatnonzero(shop.companions[seen[-1]])))
-    weight = np.exp(1.3 * shopper.liking + 0.7 * shop.appeal)
+    weight = np.exp(1.5 * shopper.liking + 0.5 * shop.appeal)
     weight[seen] = 0
     return int(rng.choice(len(weight), p=weight / weight.sum()))
 

@@ -112,12 +112,12 @@ def open_shop(rng: np.random.Generator) -> Shop:
 def invite(shop: Shop, name: str, rng: np.random.Generator) -> Shopper:
     """Return a shopper with a hidden taste: two categories, two brands, a style and a colour, and a budget."""
     taste = np.zeros(len(shop.traits))
-    for attribute, loved, strength in (("category", 2, 2.4), ("brand", 2, 0.8), ("style", 1, 1.2), ("colour", 1, 0.8)):
+    for attribute, loved, strength in (("category", 2, 2.4), ("brand", 2, 0.8), ("style", 1, 1.6), ("colour", 1, 0.8)):
         columns = [number for number, trait in enumerate(shop.traits) if trait.startswith(f"{attribute}=")]
         taste[rng.choice(columns, size=loved, replace=False)] = strength * rng.uniform(0.7, 1.3, loved)
     budget = rng.normal(np.log(30), 0.5)
     dear = np.maximum(np.log([product.price for product in shop.products]) - budget, 0)
-    raw = shop.features @ taste + 0.3 * shop.appeal - 0.5 * dear
+    raw = shop.features @ taste + 0.15 * shop.appeal - 0.5 * dear
     return Shopper(name, taste, (raw - raw.mean()) / raw.std())
 
 
