@@ -6,7 +6,7 @@ from beckon.conversions.attribution import outcome_of
 from beckon.conversions.model import Credit, Exposure, Slot
 from beckon.conversions.service import Attribution
 from beckon.events.model import TYPES, Event
-from beckon.values import DAY_MS, HOUR_MS
+from beckon.values import DAY_MS, HOUR_MS, stranger_key
 from tests.memory import MemoryExposures, MemoryOutcomes
 
 NOW = 1_790_000_000_000
@@ -113,6 +113,17 @@ def test_an_order_is_known_by_its_id(type_, source) -> None:
 
 def attributing(*lists):
     return Attribution(MemoryExposures(lists), MemoryOutcomes(), WINDOW, retention_ms=180 * DAY_MS)
+
+
+def test_a_list_served_to_nobody_known_earns_what_is_done_by_its_rec_id() -> None:
+    attribution = attributing(served("r1", NOW - 9, user_key=stranger_key("shoes", "r1")))
+    attribution.handle(event(rec_id="r1"))
+    attribution.handle(event(message_id="m2"))
+    attribution.handle(event(message_id="m3", rec_id="r2"))
+    credits = {
+        outcome.source: [one.rec_id for one in outcome.credits] for outcome in attribution.outcomes.kept.values()
+    }
+    assert credits == {"m1": ["r1"], "m2": [], "m3": []}
 
 
 def test_a_list_served_before_sign_in_earns_what_the_user_does_after() -> None:

@@ -6,7 +6,7 @@ from beckon.conversions.attribution import outcome_of, served_until
 from beckon.conversions.model import KINDS
 from beckon.conversions.ports import Exposures, Outcomes
 from beckon.events.model import Event
-from beckon.values import DAY_MS
+from beckon.values import DAY_MS, stranger_key
 
 SHORTEST_LIFE_MS = 2 * DAY_MS  # longer than the stream can deliver an event again
 
@@ -27,7 +27,11 @@ class Attribution:
         """
         if event.type not in KINDS or event.item is None:
             return False
-        people = (event.user_key,) if event.anonymous_key is None else (event.user_key, event.anonymous_key)
+        people = [event.user_key]
+        if event.anonymous_key is not None:
+            people.append(event.anonymous_key)
+        if event.rec_id is not None:  # a list served before anything was known of the person
+            people.append(stranger_key(event.shop, event.rec_id))
         served = self.exposures.window(event.shop, people, event.ts - self.window_ms, served_until(event))
         outcome = outcome_of(event, served, self.window_ms)
         if outcome is None:
