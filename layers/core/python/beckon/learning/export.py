@@ -7,11 +7,8 @@ from onnx import helper
 
 from beckon.learning.graph import BOOL, FLOAT, INT32, INT64, Graph
 from beckon.learning.model import Model
-from beckon.learning.sparse import Floats, Longs, SparseRows
+from beckon.learning.sparse import SparseRows
 
-# Tokens that more than one item in 128 has are columns of a dense table, the 64 most frequent at most.
-COMMON_SHARE = 128
-COMMON_TOKENS = 64
 # A history item of so small a share of the whole weight changes no 32-bit score, and is not read.
 NEGLIGIBLE = 1e-8
 
@@ -62,10 +59,11 @@ class _Writer:
         self.n = len(model.ids)
         self.tokens = model.content.rows.width
         self.dense_size = model.content.dense.shape[1]
-        self.common = _common_tokens(model.content.rows)
-        self.common_values = g.store("common_values", _common_table(model.content.rows, self.common))
+        self.common = model.content.common
+        zeros = np.zeros((1, self.n), dtype=np.float32)  # for the tokens that are not common
+        self.common_values = g.store("common_values", np.concatenate((model.content.common_values, zeros)))
         rows = model.rows.with_diagonal(model.repeat_scale)
-        with_postings = _with_postings(rows, model.content.rows, self.common)
+        with_postings = _with_postings(rows, model.content.postings)
         self.rows = _ragged(g, "neighbours", with_postings, self.n, int(rows.lengths.max(initial=0)))
         widest = int(model.content.rows.lengths.max(initial=0))
         self.described = _ragged(g, "tokens", model.content.rows, self.tokens, widest)
@@ -283,31 +281,8 @@ def _ragged(g: Graph, name: str, rows: SparseRows, nobody: int, longest: int) ->
     )
 
 
-def _common_tokens(rows: SparseRows) -> Longs:
-    """Return the tokens that so many items have that a column of a dense table is cheaper than a posting list."""
-    frequency = np.bincount(rows.columns, minlength=rows.width)
-    often = np.argsort(-frequency, kind="stable")[:COMMON_TOKENS]
-    return np.sort(often[frequency[often] * COMMON_SHARE > len(rows.starts) - 1]).astype(np.int64)
-
-
-def _common_table(rows: SparseRows, common: Longs) -> Floats:
-    """Return F of the common tokens, transposed, and a row of zeros for all others [common + 1, items]."""
-    table = np.zeros((len(common) + 1, len(rows.starts) - 1), dtype=np.float32)
-    is_common = np.isin(rows.columns, common)
-    table[np.searchsorted(common, rows.columns[is_common]), rows.row_of_cell()[is_common]] = rows.values[is_common]
-    return table
-
-
-def _with_postings(rows: SparseRows, described: SparseRows, common: Longs) -> SparseRows:
+def _with_postings(rows: SparseRows, postings: SparseRows) -> SparseRows:
     """Return the neighbour rows, an empty row for padding, and the items of every token that is not common."""
-    postings = described.transposed()
-    kept = ~np.isin(postings.row_of_cell(), common)
-    lengths = postings.lengths
-    lengths[common] = 0
-    starts = np.cumsum(np.concatenate((rows.starts[-1:], [0], lengths)))
-    return SparseRows(
-        np.concatenate((rows.starts[:-1], starts)),
-        np.concatenate((rows.columns, postings.columns[kept])),
-        np.concatenate((rows.values, postings.values[kept])),
-        rows.width,
-    )
+    starts = np.concatenate((rows.starts[:-1], rows.starts[-1] + np.append([0], postings.starts)))
+    columns = np.concatenate((rows.columns, postings.columns))
+    return SparseRows(starts, columns, np.concatenate((rows.values, postings.values)), rows.width)

@@ -112,13 +112,19 @@ def of_own(model: Model, histories: Histories) -> Floats:
 
 def by_content(model: Model, histories: Histories) -> Floats:
     """Return Σ_k weight_k·ρ^k·F[h_k]·Fᵀ [users, items], not yet scaled by w·σ."""
+    content, size = model.content, (len(histories.items), len(model.ids))
     users, places, weights = _flat(model, histories)
-    owner, cells = model.content.rows.cells_of(histories.items[users, places])
-    taste = np.zeros((model.content.rows.width, len(histories.items)), dtype=np.float32)
-    np.add.at(
-        taste, (model.content.rows.columns[cells], users[owner]), model.content.rows.values[cells] * weights[owner]
-    )
-    return np.ascontiguousarray(model.content.rows.times(taste).T)
+    owner, cells = content.rows.cells_of(histories.items[users, places])
+    tokens, values, users = content.rows.columns[cells], content.rows.values[cells] * weights[owner], users[owner]
+    column = np.searchsorted(content.common, tokens)
+    is_common = np.isin(tokens, content.common)
+    taste = np.zeros((size[0], len(content.common)), dtype=np.float32)
+    np.add.at(taste, (users[is_common], column[is_common]), values[is_common])
+    owner, cells = content.postings.cells_of(tokens)
+    targets = users[owner] * size[1] + content.postings.columns[cells]
+    terms = content.postings.values[cells] * values[owner]
+    rare = np.bincount(targets, weights=terms, minlength=size[0] * size[1]).reshape(size)
+    return taste @ content.common_values + rare.astype(np.float32)
 
 
 def scores(model: Model, histories: Histories, need: NDArray[Any] | None = None) -> Floats:
