@@ -94,7 +94,7 @@ class Oracle:
         self.followed = followed
         self.last_met: dict[str, list[int]] = defaultdict(list)
         described = [i for i in self.items if tokens.get(i)]
-        count = defaultdict(int)
+        count: dict[str, int] = defaultdict(int)
         for item in described:
             for token in tokens[item]:
                 count[token] += 1
@@ -149,4 +149,5 @@ class CatalogueOf:
 
 
 def item(name: str, **more: Any) -> Item:
-    return Item(**({"shop": SHOP, "id": name, "title": name.upper(), "updated": NOW - 5 * DAY_MS} | more))
+    known: dict[str, Any] = {"shop": SHOP, "id": name, "title": name.upper(), "updated": NOW - 5 * DAY_MS}
+    return Item(**(known | more))

@@ -77,7 +77,7 @@ class Retraining:
             return True
         if newest.inputs["listing"] != listing_of(self.lake, shop):
             return True
-        return bool(self.catalogue.changes(shop, newest.inputs["catalogue_ts"]))
+        return self._waits(newest) or bool(self.catalogue.changes(shop, newest.inputs["catalogue_ts"]))
 
     def _run(self, shop: str, now: int, remaining_ms: Callable[[], int], *, force: bool) -> dict[str, Any]:
         began, total = time.perf_counter(), remaining_ms()
@@ -87,12 +87,12 @@ class Retraining:
         if not given.sequences.ids:
             return answer | {"note": "no items: neither events that name one nor a catalogue"}
         if newest is not None and not force and (newest.inputs["hash"], newest.code_version) == (given.hash, VERSION):
-            return answer | {"note": f"nothing new since model {newest.model_id}"}
+            moved = self._waits(newest) and offer(self.models, shop, newest.model_id, now)
+            return answer | {"promoted": moved, "note": f"nothing new since model {newest.model_id}"}
         log.info("%s: %d events of %d items read", shop, len(given.sequences), len(given.sequences.ids))
         pointer = self.models.pointer(shop)
-        champion = None if pointer is None else read_manifest(self.models, shop, pointer.model_id)
-        recipe = None if champion is None else Recipe.from_record(champion.settings["recipe"])
-        trained = train(given.sequences, given.tokens, recipe, lambda: remaining_ms() > RESERVE * total)
+        champion = None if pointer is None else self._recipe(shop, pointer.model_id)
+        trained = train(given.sequences, given.tokens, champion, lambda: remaining_ms() > RESERVE * total)
         model = replace(trained.model, calibration=_calibrated(self.lake, shop, given.events))
         trained = replace(trained, model=model)
         scorer = scorer_onnx(model)
@@ -101,21 +101,36 @@ class Retraining:
         manifest = _manifest(shop, now, given, trained, files={SCORER: scorer, ITEMS: items}, probes=probes)
         seconds = round(time.perf_counter() - began, 3)
         peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-        manifest = replace(manifest, resources={"seconds": seconds, "peak_mib": peak})
-        promotes = passes(reference_run(scorer), probes) and (trained.is_better_than_nothing or pointer is None)
+        good = passes(reference_run(scorer), probes) and (trained.is_better_than_nothing or pointer is None)
+        metrics = {**trained.metrics, "gate": {"passed": good}}
+        manifest = replace(manifest, metrics=metrics, resources={"seconds": seconds, "peak_mib": peak})
         self.models.write(shop, manifest.model_id, SCORER, scorer)
         self.models.write(shop, manifest.model_id, ITEMS, items)
         self.models.write(shop, manifest.model_id, MANIFEST, orjson.dumps(manifest.to_record()))
-        promoted = promotes and offer(self.models, shop, manifest.model_id, now)
+        promoted = good and offer(self.models, shop, manifest.model_id, now)
         log.info("%s: model %s written, promoted: %s", shop, manifest.model_id, promoted)
         return answer | {
             "model_id": manifest.model_id,
             "promoted": promoted,
             "users": given.users,
             "items": len(given.sequences.ids),
-            "metrics": dict(trained.metrics),
+            "metrics": metrics,
             "seconds": seconds,
         }
+
+    def _waits(self, newest: Manifest) -> bool:
+        """Return whether a good model is not served yet, because its run was killed before it moved the pointer."""
+        if not newest.metrics["gate"]["passed"]:
+            return False
+        pointer = self.models.pointer(newest.shop)
+        return pointer is None or (pointer.model_id < newest.model_id and not pointer.pinned)
+
+    def _recipe(self, shop: str, model_id: str) -> Recipe | None:
+        """Return a model's recipe; None if the model is not there any more."""
+        try:
+            return Recipe.from_record(read_manifest(self.models, shop, model_id).settings["recipe"])
+        except FileNotFoundError:
+            return None
 
     def _newest(self, shop: str) -> Manifest | None:
         ids = self.models.models(shop)
