@@ -7,7 +7,6 @@ import signal
 import sys
 from pathlib import Path
 
-from infra.local.processes import HOST
 from infra.local.stack import LocalStack
 
 _STATE = Path("build/local")
@@ -17,7 +16,9 @@ _PAGES = {"/console": "console", "/shop": "demo shop"}
 def main() -> int:
     """Run the stack; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__.replace("`", ""))
-    parser.add_argument("--port", type=int, default=8787, help="where the API listens on 127.0.0.1 (8787)")
+    parser.add_argument(
+        "--port", type=int, default=8787, help="where the API listens on 127.0.0.1 (8787; with make: PORT=8788)"
+    )
     parser.add_argument("--template", type=Path, default=Path("template.yaml"), help="the SAM template (template.yaml)")
     options = parser.parse_args()
     for ending in (signal.SIGINT, signal.SIGTERM):
@@ -26,12 +27,8 @@ def main() -> int:
     environment.unlink(missing_ok=True)
     try:
         stack = LocalStack(options.template, port=options.port, state=_STATE)
-    except OSError as fault:
-        print(
-            f"cannot listen on {HOST}:{options.port}: {os.strerror(fault.errno or 0).lower()}; "
-            "stop what listens there or choose another port, as in `make up PORT=8788`",
-            file=sys.stderr,
-        )
+    except (OSError, ValueError) as fault:
+        print(f"{parser.prog}: {fault}", file=sys.stderr)
         return 1
     print("starting", file=sys.stderr)
     try:

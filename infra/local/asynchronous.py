@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from infra.local.clock import Clock
 from infra.local.destinations import deliver, timestamp
 from infra.local.parts import AsynchronousRules
-from infra.local.runtime import Answer, Functions
+from infra.local.runtime import Functions
+from infra.local.worker import Answer
 
 # Lambda waits a minute before the first retry and two before the second.
 _RETRY_S = (60.0, 120.0)

@@ -105,7 +105,7 @@ def functions(template: Mapping[str, Any], root: Path) -> list[Function]:
     """Return the functions; `root` is the folder of the template.
 
     Raises:
-        ValueError: two functions are in folders of one name, which is what they are called by.
+        ValueError: two functions are in folders of one name, which is what they are called by, or one has no folder.
     """
     layers = {name: _layer_path(folder(r, root)) for name, r in _of_type(template, "AWS::Lambda::LayerVersion")}
     found: dict[str, Function] = {}
@@ -114,10 +114,13 @@ def functions(template: Mapping[str, Any], root: Path) -> list[Function]:
         name = function_name(resource)
         if name in found:
             raise ValueError(f"two functions are in folders named {name}; a function is called by its folder's name")
+        code = folder(resource, root)
+        if not code.is_dir():
+            raise ValueError(f"function {name} has no folder {code}")
         variables = properties.get("Environment", {}).get("Variables", {})
         found[name] = Function(
             name,
-            folder(resource, root),
+            code,
             properties["Handler"],
             {key: str(value) for key, value in variables.items()},
             float(properties.get("Timeout", 3)),

@@ -9,8 +9,9 @@ from infra.local.clock import Clock
 from infra.local.filters import Filters
 from infra.local.parts import Source
 from infra.local.resources import client
-from infra.local.runtime import Answer, Functions
+from infra.local.runtime import Functions
 from infra.local.template import REGION
+from infra.local.worker import Answer
 
 _POLL_S = 0.5
 _PAGE = 10  # SQS gives no more at once

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -40,6 +41,7 @@ SERVED = frozenset({
 _IGNORED = ("AWS::ApiGatewayV2::", "AWS::CloudWatch::", "AWS::IAM::", "AWS::Lambda::", "AWS::Logs::")
 
 _START_SECONDS = 60
+_ROOT = Path(__file__).parents[2]
 _NO_VALUE = {"Ref": "AWS::NoValue"}
 _SUB_REFERENCE = re.compile(r"\$\{(\w+)(?:\.([\w.]+))?\}")
 
@@ -68,10 +70,10 @@ def moto_server() -> Iterator[str]:
     """Yield the URL of an empty moto server of its own, which ends with the block and with this process."""
     port = free_port()
     url = f"http://{HOST}:{port}"
-    command = python_module("moto.server", "-H", HOST, "-p", str(port))
+    command = python_module("infra.local.dynamodb", "-H", HOST, "-p", str(port))
     process = subprocess.Popen(
         command,
-        env=aws_environment(url),
+        env=aws_environment(url) | {"PYTHONPATH": str(_ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -133,9 +135,10 @@ def provision(translated: Mapping[str, Any], endpoint: str) -> Provisioned:
     reduced["Resources"] = {name: _reduced(r, known, created) for name, r in created.items()}
     values = _create(reduced | {"Outputs": expressions.outputs}, endpoint)
     resolved = expressions.resolve(wanted, values)
+    others = {name: resource for name, resource in resources.items() if name not in served}
     return Provisioned(
         endpoint,
-        {**template, "Resources": resources | _present(resolved["served"])},
+        {**template, "Resources": others | _present(resolved["served"])},
         {name: output["Value"] for name, output in resolved["outputs"].items()},
     )
 

@@ -15,7 +15,8 @@ from infra.local.destinations import deliver, timestamp
 from infra.local.filters import Filters
 from infra.local.parts import Source
 from infra.local.resources import client
-from infra.local.runtime import MAX_PAYLOAD_BYTES, Answer, Functions
+from infra.local.runtime import MAX_PAYLOAD_BYTES, Functions
+from infra.local.worker import Answer
 
 # Lambda looks four times a second; twice does for one person, and moto keeps an iterator for every look.
 _POLL_S = 0.5

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import yaml
+from samtranslator.model.exceptions import InvalidDocumentException
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
@@ -25,11 +27,10 @@ def translate(path: Path | str, parameters: Mapping[str, str] | None = None) -> 
     and `infra.local.resources.provision` resolves them.
 
     Raises:
-        ValueError: `parameters` names one that the template lacks.
-        samtranslator.model.exceptions.InvalidDocumentException: not a valid SAM template.
+        ValueError: not a SAM template, or `parameters` names one that it lacks.
     """
     path = Path(path)
-    template = yaml_parse(path.read_text())
+    template = _parse(path)
     declared = template.get("Parameters", {})
     for name, value in (parameters or {}).items():
         if name not in declared:
@@ -37,9 +38,23 @@ def translate(path: Path | str, parameters: Mapping[str, str] | None = None) -> 
         declared[name]["Default"] = value
     _stage_folders(template, path.parent)
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
-    translated: dict[str, Any] = translator.translate(template, parameter_values={}, get_managed_policy_map=dict)
-    translator.metrics.publish()  # to nowhere; unpublished ones are complained about
+    try:
+        translated: dict[str, Any] = translator.translate(template, parameter_values={}, get_managed_policy_map=dict)
+    except InvalidDocumentException as fault:
+        raise ValueError(f"{path}: {'; '.join(cause.message for cause in fault.causes)}") from None
+    finally:
+        translator.metrics.publish()  # to nowhere; unpublished ones are complained about
     return translated
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        template = yaml_parse(path.read_text())
+    except yaml.YAMLError as fault:
+        raise ValueError(f"{path} is not YAML: {fault}") from None
+    if not isinstance(template, dict) or "Resources" not in template:
+        raise ValueError(f"{path} is no template: it has no Resources")
+    return template
 
 
 def _stage_folders(template: dict[str, Any], root: Path) -> None:
