@@ -1,4 +1,5 @@
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import orjson
@@ -136,6 +137,24 @@ def test_real_and_fake_make_the_same_lists() -> None:
         assert [[(r.kind, r.item) for r in one.reasons] for one in mine.items] == [
             [(r.kind, r.item) for r in one.reasons] for one in its.items
         ]
+
+
+def test_a_graph_that_pads_its_answer_is_read_without_the_padding() -> None:
+    class Padding:
+        def get_inputs(self):
+            return [SimpleNamespace(name="k", shape=[1]), SimpleNamespace(name="history", shape=["B", 3])]
+
+        def run(self, _, feed):
+            assert feed["history"].tolist() == [[1, -1, -1]]
+            assert feed["k"].tolist() == [6]
+            reasons = np.array([[[2.0, 0, 0, 0.5, 0.25], [1.0, 0, 0, 0, 0.125], [np.nan] * 5]])
+            scores = np.array([[2.75, 1.125, -np.inf]])
+            return np.array([[4, 2, -1]]), scores, np.full((1, 3), np.nan), reasons
+
+    found = OnnxScorer(Padding()).score(inputs([1], [1.0]))
+    assert found.items.tolist() == [4, 2]
+    assert found.score.tolist() == [2.75, 1.125]
+    assert found.reasons.tolist() == [[2.0, 0.5, 0.25], [1.0, 0.0, 0.125]]
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph", graph()[:2_000], graph()[:-100], b"\0" * 5_000])

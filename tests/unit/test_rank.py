@@ -118,6 +118,17 @@ def test_rerank_keeps_items_that_are_off_sale_or_variants_of_each_other() -> Non
     assert sorted(names(ranking)) == ["boot", "cap", "glove", "scarf"]
 
 
+def test_rerank_leaves_out_what_is_excluded_known_or_not() -> None:
+    assert names(asked("rerank", items=["sofa", "boot", "lamp", "coat"], exclude=["sofa", "coat"])) == ["boot", "lamp"]
+
+
+def test_of_a_cart_too_long_for_the_model_the_last_items_speak() -> None:
+    ranking = asked("cart", items=["boot", "glove", "coat", "scarf", "sock"])  # L is 4
+    assert names(ranking) == ["cap"]
+    assert {reason.item for reason in ranking.items[0].reasons} == {"glove", "scarf", None}
+    assert asked("cart", items=["glove", "sock", "boot", "coat", "scarf"]).items[0].score == pytest.approx(1.05)
+
+
 def test_trending_ignores_the_history() -> None:
     assert names(asked("trending", event("cap"))) == TREND
 
@@ -211,6 +222,11 @@ def test_changes_make_items_come_and_go_whatever_their_order_and_however_often()
         assert "sock" not in shown
         assert "hat" in shown
     assert once.after(changes) is once
+
+
+def test_an_item_that_becomes_a_variant_of_another_is_shown_no_more_beside_it() -> None:
+    stock = assortment().after([changed("sock", parent_id="coat")])
+    assert names(asked(k=3, stock=stock)) == ["coat", "boot", "cap"]
 
 
 def test_an_item_deleted_and_put_again_is_back() -> None:
