@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import boto3
 import orjson
 import pytest
 
@@ -57,6 +58,16 @@ def test_an_event_without_time_is_new_once_by_its_id(log: EventLog) -> None:
     assert [log.append(untimed), log.append(event(original_ts=None, ts=99)), log.append(event())] == [True, False, True]
 
 
+def test_an_event_without_time_whose_writer_was_killed_after_the_marker_is_put_under_the_first_time(table: str) -> None:
+    client = clients.dynamodb()
+    log = DynamoEventLog(client, table, 180)
+    assert log.append(event(original_ts=None, ts=5))
+    client.delete_item(TableName=table, Key={"PK": {"S": "acme#U#u"}, "SK": {"S": "E#0000000000005#m"}})
+    assert [log.append(event(original_ts=None, ts=99)) for _ in range(2)] == [True, False]
+    rows = client.scan(TableName=table)["Items"]
+    assert sorted(row["SK"]["S"] for row in rows) == ["E#0000000000005#m", "N#m"]
+
+
 @pytest.mark.parametrize("message_id", ["#", "ü" * 256, "a/b?c=%00", "x" * 256, " "])
 def test_any_message_id_can_be_a_key(log: EventLog, message_id: str) -> None:
     assert [log.append(event(message_id=message_id)) for _ in range(2)] == [True, False]
@@ -108,7 +119,10 @@ def test_what_is_not_there_is_not_found_and_may_be_deleted(lake: LakeStore) -> N
 
 
 def test_more_objects_than_a_page_are_all_listed(lake_bucket: str) -> None:
-    lake = S3LakeStore(clients.s3(), lake_bucket)
-    for n in range(1_003):
-        lake.write(f"lake/x/{n:04d}", b"")
-    assert len(lake.list("lake/x/")) == 1_003
+    client = boto3.client("s3")
+    client.meta.events.register("provide-client-params.s3.ListObjectsV2", lambda params, **_: params | {"MaxKeys": 2})
+    lake = S3LakeStore(client, lake_bucket)
+    for n in range(5):
+        lake.write(f"lake/x/{n}", b"")
+    assert len(client.list_objects_v2(Bucket=lake_bucket)["Contents"]) == 2
+    assert lake.list("lake/x/") == [f"lake/x/{n}" for n in range(5)]

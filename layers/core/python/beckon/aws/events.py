@@ -1,11 +1,12 @@
 """Events and rejections in the table, each exactly once."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from beckon.aws.table import Key, event_key, rejection_key, seen_key
-from beckon.aws.transactions import transact
 from beckon.events.model import Event, Rejection
 from beckon.values import DAY_MS, SECOND_MS
 
@@ -25,15 +26,33 @@ class DynamoEventLog:
         self._client, self._table, self._retention_ms = client, table, retention_days * DAY_MS
 
     def append(self, event: Event) -> bool:
-        """Put the event if it is absent; one without a time of its own, together with the marker of its id."""
-        ttl = max(event.ts + self._retention_ms, event.received_ts + LEAST_MS)
-        item = _item(event_key(event), ttl, body=event.to_record())
-        if event.original_ts is not None:
-            return put_if_absent(self._client, self._table, item)
-        marker = _item(seen_key(event), ttl)
-        put = {"TableName": self._table, "ConditionExpression": _ABSENT}
-        # The marker comes first: its condition decides.
-        return not transact(self._client, [{"Put": {**put, "Item": marker}}, {"Put": {**put, "Item": item}}])
+        """Put the event if it is absent; one without a time of its own, under the time its id was first seen."""
+        if event.original_ts is None:
+            event = replace(event, ts=self._first_seen(event))
+        item = _item(event_key(event), self._expiry(event)) | {"body": _text(event.to_record())}
+        return put_if_absent(self._client, self._table, item)
+
+    def _first_seen(self, event: Event) -> int:
+        """Return when the event's id was first seen, and remember it.
+
+        Two puts at half the price of a transaction: killed between them, the re-send finds the first one's time and
+        puts the event under the same key.
+        """
+        marker = _item(seen_key(event), self._expiry(event)) | {"ts": {"N": str(event.ts)}}
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=marker,
+                ConditionExpression=_ABSENT,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as fault:
+            found: Any = fault.response  # with `Item`, which the stubs do not know
+            return int(found["Item"]["ts"]["N"])
+        return event.ts
+
+    def _expiry(self, event: Event) -> int:
+        return max(event.ts + self._retention_ms, event.received_ts + LEAST_MS)
 
 
 class DynamoRejections:
@@ -44,8 +63,8 @@ class DynamoRejections:
 
     def keep(self, rejection: Rejection) -> None:
         """Put the rejection if it is absent."""
-        item = _item(rejection_key(rejection), rejection.received_ts + REJECTION_MS, body=rejection.to_record())
-        put_if_absent(self._client, self._table, item)
+        item = _item(rejection_key(rejection), rejection.received_ts + REJECTION_MS)
+        put_if_absent(self._client, self._table, item | {"body": _text(rejection.to_record())})
 
 
 def put_if_absent(client: "DynamoDBClient", table: str, item: dict[str, Any]) -> bool:
@@ -57,8 +76,9 @@ def put_if_absent(client: "DynamoDBClient", table: str, item: dict[str, Any]) ->
     return True
 
 
-def _item(key: Key, expires_ms: int, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    item: dict[str, Any] = {"PK": {"S": key[0]}, "SK": {"S": key[1]}, "ttl": {"N": str(expires_ms // SECOND_MS)}}
-    if body is not None:
-        item["body"] = {"S": orjson.dumps(body).decode()}
-    return item
+def _item(key: Key, expires_ms: int) -> dict[str, Any]:
+    return {"PK": {"S": key[0]}, "SK": {"S": key[1]}, "ttl": {"N": str(expires_ms // SECOND_MS)}}
+
+
+def _text(record: Mapping[str, Any]) -> dict[str, str]:
+    return {"S": orjson.dumps(record).decode()}
