@@ -32,7 +32,7 @@ NAMES = {name: name for name in TYPES if name not in ("need", "custom")} | {
 }
 ABOUT_AN_ITEM = {"view", "click", "cart", "purchase", "rating"}
 
-# Nothing is kept of these, not even why: the first by the person's wish, the second because there is no message.
+# Nothing is kept of these: the first by the wish of the person, the second because the sender sends them again.
 UNKEPT = {"opted-out", "too-many-events"}
 
 _VOLATILE = ("sentAt", "writeKey")  # differ between two sendings of one message
