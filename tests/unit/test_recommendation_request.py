@@ -62,3 +62,9 @@ def test_a_mistake_is_refused_by_the_name_of_its_field(body: dict, field: str) -
         request(**body)
     assert (refused.value.code, refused.value.field) == ("invalid-request", field)
     assert refused.value.detail.startswith(field)
+
+
+@pytest.mark.parametrize("field", ["need", "filter", "explain"])
+def test_what_is_not_served_yet_is_called_an_unknown_field(field: str) -> None:
+    with pytest.raises(Refused, match=f"{field}: unknown field"):
+        request(**{field: "x"})

@@ -168,7 +168,10 @@ def parse[Model: BaseModel](model: type[Model], body: Any) -> Model:
         first = fault.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or None
         more = f" (and {fault.error_count() - 1} more)" if fault.error_count() > 1 else ""
-        raise Refused("invalid-request", f"{field or 'body'}: {first['msg']}{more}", field) from None
+        wrong = (
+            "unknown field; leave it out or check its spelling" if first["type"] == "extra_forbidden" else first["msg"]
+        )
+        raise Refused("invalid-request", f"{field or 'body'}: {wrong}{more}", field) from None
 
 
 def presented_key(event: Any) -> str | None:
