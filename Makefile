@@ -60,6 +60,11 @@ replay: setup ## send a real event file through the local stack: DATA=events.csv
 	@test -n "$(DATA)" || { echo "say which file: make replay DATA=events.csv.gz (columns user,item,timestamp[,event])" >&2; exit 2; }
 	@$(PY) -m infra.demo.replay "$(DATA)" $(if $(ITEMS),"$(ITEMS)")
 
+.PHONY: accuracy
+accuracy: setup ## full-ranking accuracy of retrain's model: DATA=events.csv[.gz] [ITEMS=…] [PROTOCOL=leave-one-out|temporal] [PREDICTIONS=out.csv]
+	@test -n "$(DATA)" || { echo "say which file: make accuracy DATA=events.csv.gz (columns user,item,timestamp[,event])" >&2; exit 2; }
+	@$(PY) -m infra.accuracy "$(DATA)" $(if $(ITEMS),--items "$(ITEMS)") $(if $(PROTOCOL),--protocol "$(PROTOCOL)") $(if $(PREDICTIONS),--predictions "$(PREDICTIONS)")
+
 # ── checking ─────────────────────────────────────────────────────────────────
 .PHONY: test check bench
 test: setup setup-sam ## all tests that need no cloud: unit, property, integration, infra, e2e

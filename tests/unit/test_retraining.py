@@ -262,7 +262,7 @@ def test_a_champions_recipe_is_kept_when_the_challenger_is_inferior(monkeypatch)
     good = manifest_of(service, first["model_id"]).settings["recipe"]
     put(service.lake, events_table({"zoe": "ba"}), "3-4")
     bad = Recipe(backward=1.0, source_power=3.0, recency=1.0, prior=50.0)
-    monkeypatch.setattr(training, "_tuned", lambda *_, **__: (bad, ()))
+    monkeypatch.setattr(training, "tuned", lambda *_, **__: (bad, ()))
     second = run(service, now=NOW + DAY_MS)
     found = manifest_of(service, second["model_id"])
     assert second["promoted"]

@@ -74,14 +74,19 @@ def train(
     champion's recipe only if it is not inferior: the lower bound of the paired N@10 difference is above −2 %.
     """
     start = start or Recipe()
-    exclude_seen = bool(len(sequences)) and float(sequences.repeats().mean()) < FEW_REPEATS
+    exclude_seen = has_few_repeats(sequences)
     content = describe(sequences.ids, tokens, start)
     split = holdout(sequences, start.history_length)
-    chosen = _tuned(split.known, content, start, exclude_seen=exclude_seen, may_go_on=may_go_on)
-    log.info("recipe chosen: %s", chosen[0])
-    recipe, metrics, good = _judged(split, content, chosen[0], champion, exclude_seen=exclude_seen)
+    candidate, trace = tuned(split.known, content, start, exclude_seen=exclude_seen, may_go_on=may_go_on)
+    log.info("recipe chosen: %s", candidate)
+    recipe, metrics, good = _judged(split, content, candidate, champion, exclude_seen=exclude_seen)
     log.info("holdout: %s", metrics)
-    return Trained(fit(sequences, content, recipe), exclude_seen, good, metrics, chosen[1])
+    return Trained(fit(sequences, content, recipe), exclude_seen, good, metrics, trace)
+
+
+def has_few_repeats(sequences: Sequences) -> bool:
+    """Return whether people hardly ever come back to an item, so that what was seen need not be shown again."""
+    return bool(len(sequences)) and float(sequences.repeats().mean()) < FEW_REPEATS
 
 
 def holdout(sequences: Sequences, length: int) -> Holdout:
@@ -101,7 +106,7 @@ def holdout(sequences: Sequences, length: int) -> Holdout:
     return Holdout("leave-one-out", sequences.where(sequences.from_end() > 0), targets.some(MOST_TARGETS))
 
 
-def _tuned(
+def tuned(
     known: Sequences, content: Content, start: Recipe, *, exclude_seen: bool, may_go_on: Callable[[], bool]
 ) -> tuple[Recipe, Sequence[Mapping[str, Any]]]:
     """Return the recipe chosen on everybody's last known event, and the search's trace."""

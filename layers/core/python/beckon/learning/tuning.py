@@ -48,8 +48,8 @@ def choose(model: Model, targets: Targets, *, exclude_seen: bool, may_go_on: Cal
     for name, values in CANDIDATES:
         if not may_go_on():
             break
-        if name == "repeat" and exclude_seen:
-            continue  # nothing seen is recommended, whatever it scores
+        if (name == "repeat" and exclude_seen) or (name == "content" and not len(model.content.rows.columns)):
+            continue  # nothing seen is recommended, whatever it scores; and nothing is known of any item
         recipes = [Recipe.from_record(chosen.to_record() | {name: value}) for value in values]
         found = [gains(ranks) for ranks in _ranks(model, some, recipes, exclude_seen=exclude_seen)]
         winner = int(np.argmax([one.mean() for one in found]))

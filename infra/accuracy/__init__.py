@@ -1,0 +1,1 @@
+"""`make accuracy`: how well retrain's own model foretells a real event file."""
