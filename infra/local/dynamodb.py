@@ -2,7 +2,8 @@
 
 moto 5.2.5 copies the whole table for every action of a transaction and, when a condition fails, puts the copy back:
 slow in a table of thousands, and whatever others wrote meanwhile is lost. Here a transaction checks every condition
-first and then writes, touching only its own items, and each call to the table is whole: one at a time.
+first and then writes, touching only its own items, and each call to the table is whole: one at a time. And a query
+looks at its own partition, where moto sorts the whole table for each.
 """
 
 from collections.abc import Callable
@@ -19,11 +20,13 @@ from moto.dynamodb.exceptions import (
     TransactWriteSingleOpException,
 )
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.table import Table
 from moto.server import main
 
 MOST_ACTIONS = 100
 WHOLE = ("put_item", "update_item", "delete_item", "get_item", "query", "scan", "transact_write_items")
 
+_INDEX_NAME = 6  # its place after the hash key in what `DynamoDBBackend.query` passes on
 _calls = RLock()
 
 type Action = dict[str, Any]
@@ -82,6 +85,23 @@ def _failed_condition(
     return "ConditionalCheckFailed", str(ConditionalCheckFailed().message), shown
 
 
+def _of_one_partition(query: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `Table.query` with all items but those of the partition out of its sight; called under the lock."""
+
+    @wraps(query)
+    def narrowed(table: Table, hash_key: Any, *arguments: Any, **named: Any) -> Any:
+        index_name = arguments[_INDEX_NAME] if len(arguments) > _INDEX_NAME else named.get("index_name")
+        if index_name is None and hash_key is not None and table.range_key_attr is not None:
+            inside = list(table.items[hash_key].values()) if hash_key in table.items else []
+            vars(table)["all_items"] = lambda: inside
+        try:
+            return query(table, hash_key, *arguments, **named)
+        finally:
+            vars(table).pop("all_items", None)
+
+    return narrowed
+
+
 def _whole(call: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(call)
     def one_at_a_time(*arguments: Any, **named: Any) -> Any:
@@ -94,6 +114,7 @@ def _whole(call: Callable[..., Any]) -> Callable[..., Any]:
 def keep_promises() -> None:
     """Make moto's DynamoDB of this process keep them."""
     setattr(DynamoDBBackend, "transact_write_items", transact_write_items)  # noqa: B010 - a method is not assigned to
+    setattr(Table, "query", _of_one_partition(Table.query))  # noqa: B010
     for name in WHOLE:
         setattr(DynamoDBBackend, name, _whole(getattr(DynamoDBBackend, name)))
 
