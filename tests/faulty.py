@@ -7,7 +7,7 @@ class Failing:
     """A client whose calls of one operation fail as told, before or after they were done."""
 
     def __init__(self, client, operation, faults):
-        self._client, self._operation, self._faults = client, operation, list(faults)
+        self._client, self._operation, self.faults = client, operation, list(faults)
         self.exceptions = client.exceptions
 
     def __getattr__(self, name):
@@ -16,7 +16,7 @@ class Failing:
             return call
 
         def failing(**kwargs):
-            fault = self._faults.pop(0) if self._faults else None
+            fault = self.faults.pop(0) if self.faults else None
             if fault is not None:
                 raise fault
             return call(**kwargs)

@@ -71,7 +71,7 @@ class Access:
             raise Refused("bad-user-token", "a user token needs the `user` it was signed for", "user")
         signer = tokens.signer(token)
         key = self._find(signer, now) if is_access_key_id(signer) else None
-        if key is None or key.kind != "access" or key.shop != caller.shop:
+        if key is None or key.shop != caller.shop:
             raise Refused(
                 "bad-user-token", "the user token was signed with a key this shop does not have", "user_token"
             )

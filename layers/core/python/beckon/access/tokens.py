@@ -57,7 +57,7 @@ def verify(token: str, key: str, user: str, now: int) -> None:
 
 def _time_ms(claims: Mapping[str, Any], name: str) -> float:
     value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not isinstance(value, int | float):
         raise _bad(f"has a claim `{name}` that is not a number of seconds")
     return value * SECOND_MS
 
