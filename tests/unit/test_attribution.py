@@ -120,9 +120,7 @@ def test_a_list_served_to_nobody_known_earns_what_is_done_by_its_rec_id() -> Non
     attribution.handle(event(rec_id="r1"))
     attribution.handle(event(message_id="m2"))
     attribution.handle(event(message_id="m3", rec_id="r2"))
-    earned = {
-        outcome.source: [one.rec_id for one in outcome.credits] for outcome in attribution.outcomes.kept.values()
-    }
+    earned = {outcome.source: [one.rec_id for one in outcome.credits] for outcome in attribution.outcomes.kept.values()}
     assert earned == {"m1": ["r1"], "m2": [], "m3": []}
 
 
