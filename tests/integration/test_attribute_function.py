@@ -150,6 +150,30 @@ def test_poison_holds_nothing_up_and_is_not_retried(attribute, table, context, c
     assert (line["records"], line["outcomes"], line["poison"], line["failed"]) == (3, 2, 1, 0)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ts": "yesterday"},
+        {"ts": 10**17},
+        {"ts": -1},
+        {"received_ts": None},
+        {"item": ["boot"]},
+        {"order_id": 7},
+        {"value": "much"},
+        {"quantity": 1.5},
+        {"shop": "hats"},
+        {"user_key": "u2"},
+        {"anonymous_key": {}},
+    ],
+)
+def test_an_event_that_is_none_on_a_closer_look_holds_nothing_up(attribute, table, context, wrong) -> None:
+    sold = event(2, "purchase", value=2.0)
+    records = [record(event(1), 1), record(sold, 2, json.dumps(sold.to_record() | wrong)), record(event(3), 3)]
+    assert attribute.handler({"Records": records}, context) == {"batchItemFailures": []}
+    assert [one.source for one in outcomes(table)] == ["m1", "m3"]
+    assert outcomes(table, "hats") == []
+
+
 def test_a_record_without_an_image_or_a_body_is_poison(attribute, table, context) -> None:
     bare, imageless = record(event(1), 1), record(event(2), 2)
     del bare["dynamodb"]["NewImage"]["body"]
