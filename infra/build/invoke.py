@@ -77,8 +77,10 @@ def invoke(name: str, event: Path | None = None) -> Measured:
     path = EVENTS / f"{name}.json" if event is None else event
     if not path.is_file():
         raise Refusal(f"no event file {path}; EVENT names one, and {EVENTS.relative_to(ROOT)} has examples")
+    if not functions[name].code.is_dir():
+        raise Refusal(f"{name} is not built for {architecture}: run `make build`")
     if not sam.is_built(architecture):
-        raise Refusal("not built, or sources have changed since: run `make build`")
+        sam.say("sources have changed since `make build`: this runs what was built then")
     text = path.read_text()
     with surroundings(functions, name, needs_keys=bool(_KEY.search(text))) as around:
         filled = _parse(string.Template(text).safe_substitute(around.keys), path)

@@ -170,7 +170,7 @@ def test_a_function_may_do_what_it_does_and_nothing_else(resources):
             "s3:GetObject": {"LakeBucket/lake/*", "ModelBucket/models/*"},
             "s3:PutObject": {"ModelBucket/models/*"},
         }
-        | on("Table", f"{table}Query", f"{table}GetItem", f"{table}PutItem", f"{table}DeleteItem")
+        | on("Table", f"{table}Query", f"{table}PutItem", f"{table}DeleteItem")
         | on("RetrainFunction", "lambda:InvokeFunction"),
         "recommend": read_secret
         | on("Table", f"{table}GetItem", f"{table}Query", f"{table}PutItem")
