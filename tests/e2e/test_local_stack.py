@@ -450,9 +450,12 @@ def test_drain_skips_the_batching_window_that_else_gathers_records(lab: Lab) -> 
     assert lab.batches("patient", "P#window") == [[f"P#window-{number}" for number in range(5)]]
 
 
-def test_the_window_s_end_delivers_without_a_drain(lab: Lab) -> None:
+def test_the_window_s_end_and_nothing_sooner_delivers_without_a_drain(lab: Lab) -> None:
+    lab.stack.drain()
+    started = time.monotonic()
     lab.put("P#late")
     wait_for(lambda: lab.batches("patient", "P#late") == [["P#late"]])
+    assert time.monotonic() - started >= 300 / SPEED - 0.1
 
 
 def test_a_batch_resumes_at_the_lowest_failed_record(lab: Lab) -> None:
