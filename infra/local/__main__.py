@@ -15,7 +15,9 @@ _PAGES = {"/console": "console", "/shop": "demo shop"}
 
 def main() -> int:
     """Run the stack; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__.replace("`", ""))
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.local", description="An empty stack on this machine until Ctrl-C or SIGTERM."
+    )
     parser.add_argument(
         "--port", type=int, default=8787, help="where the API listens on 127.0.0.1 (8787; with make: PORT=8788)"
     )
