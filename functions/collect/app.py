@@ -22,7 +22,7 @@ def service() -> Collector:
 def take(route: str) -> Response[str]:
     """Return how many messages were accepted, how many of them were known, and why others were rejected."""
     verdict = service().take(app.current_event, route, now_ms())
-    note(app, accepted=verdict.accepted, duplicates=verdict.duplicates, rejected=len(verdict.rejected))
+    note(accepted=verdict.accepted, duplicates=verdict.duplicates, rejected=len(verdict.rejected))
     return answer(verdict.to_answer())
 
 

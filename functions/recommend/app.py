@@ -25,7 +25,7 @@ def recommend() -> Response[str]:
     )
     rec_id = new_rec_id(now, secrets.token_bytes(REC_ID_ENTROPY))
     served = recommending().recommend(caller.shop, user_keys, body.request(), rec_id, now)
-    note(app, **served.log)
+    note(**served.log)
     return answer(served.to_record())
 
 

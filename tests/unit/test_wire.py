@@ -259,7 +259,7 @@ def test_an_order_is_an_event_a_product() -> None:
             "products": [
                 {"product_id": "a", "price": 10, "quantity": 2, "brand": "X"},
                 {"product_id": "b", "price": 30, "currency": "USD"},
-                {"item": "a"},
+                {"item": "c"},
             ],
         },
     )
@@ -268,10 +268,24 @@ def test_an_order_is_an_event_a_product() -> None:
     assert [(e.message_id, e.item, e.value, e.quantity, e.currency) for e in accepted.events] == [
         ("m1", "a", 10.0, 2, "EUR"),
         ("m1#1", "b", 30.0, None, "USD"),
-        ("m1#2", "a", None, None, "EUR"),
+        ("m1#2", "c", None, None, "EUR"),
     ]
     assert {(e.type, e.order_id, e.rec_id) for e in accepted.events} == {("purchase", "o9", "r1")}
     assert [dict(e.properties) for e in accepted.events] == [{"total": 50, "brand": "X"}, {}, {}]
+
+
+def test_two_sizes_of_one_product_in_an_order_are_one_event_worth_both() -> None:
+    sizes = [
+        {"product_id": "shirt", "variant": "M", "price": 10, "quantity": 3},
+        {"product_id": "sock", "price": 2},
+        {"product_id": "shirt", "variant": "L", "price": 14},
+    ]
+    accepted = of(view(event="Order Completed", properties={"order_id": "o1", "products": sizes}))
+    assert isinstance(accepted, Accepted)
+    assert [(e.message_id, e.item, e.value, e.quantity) for e in accepted.events] == [
+        ("m1", "shirt", 11.0, 4),
+        ("m1#1", "sock", 2.0, None),
+    ]
 
 
 def test_a_custom_event_keeps_its_own_meaning_of_our_words() -> None:

@@ -69,7 +69,7 @@ def resolver() -> APIGatewayHttpResolver:
         code = _passing_code(fault)
         if code is None:
             raise fault
-        note(app, error=code)
+        note(error=code)
         return problem("unavailable", "storage is busy; nothing of this request was lost if you send it again")
 
     @app.not_found
@@ -89,7 +89,7 @@ def serve(name: str, app: APIGatewayHttpResolver, event: dict[str, Any], context
         return answer
 
 
-def note(_: APIGatewayHttpResolver, **fields: Any) -> None:
+def note(**fields: Any) -> None:
     """Add fields to the request's log line."""
     _noted.get().update(fields)
 

@@ -1,7 +1,7 @@
 """One message to its events, or to a Rejection that says why it is none."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,11 +170,12 @@ def _events(head: Message, shared: Columns, private: tuple[str, ...]) -> tuple[t
         return _custom(head, shared, head.event, private)
     details = parsed(Details, head.properties, "properties")
     lines: list[Line] = list(details.products or ()) or [details]
-    events, cut = [], False
     for position, line in enumerate(lines):
         path = "properties" if line is details else f"properties.products.{position}"
         if line.item_id is None and (kind_of_event in ABOUT_AN_ITEM or line is not details):
             raise Refused("missing-item", f"{path}: a {kind_of_event} needs `item` or `product_id`", f"{path}.item")
+    events, cut = [], False
+    for position, line in enumerate(_merged(lines)):
         extra = line.model_extra or {}
         if line is not details and position == 0:
             extra = (details.model_extra or {}) | extra
@@ -198,6 +199,26 @@ def _events(head: Message, shared: Columns, private: tuple[str, ...]) -> tuple[t
             )
         )
     return tuple(events), cut
+
+
+def _merged(lines: Sequence[Line]) -> list[Line]:
+    """Return a line an item: two sizes of one shirt, say, are one line of both pieces at their mean price.
+
+    Outcomes are kept by event × item, so a second line of the same item would be lost.
+    """
+    merged: dict[str | None, Line] = {}
+    for line in lines:
+        merged[line.item_id] = _both(merged[line.item_id], line) if line.item_id in merged else line
+    return list(merged.values())
+
+
+def _both(first: Line, second: Line) -> Line:
+    pieces = (first.quantity or 1) + (second.quantity or 1)
+    if first.unit_value is None or second.unit_value is None:
+        price = second.unit_value if first.unit_value is None else first.unit_value
+    else:
+        price = (first.unit_value * (first.quantity or 1) + second.unit_value * (second.quantity or 1)) / pieces
+    return first.model_copy(update={"price": price, "quantity": pieces, "currency": first.currency or second.currency})
 
 
 def _visit(head: Message, shared: Columns, private: tuple[str, ...]) -> tuple[tuple[Event, ...], bool]:

@@ -38,7 +38,8 @@ class Assortment:
     """Every item that can be ranked: the model's N, then the C that are newer.
 
     `ids` and `groups` are [N + C] in the graph's order; `group` is one number a parent. `on_sale` [N + C], `vectors`
-    [C, D]. `applied` has the time of each item's last change, `cursor` the newest of all.
+    [C, D]. `applied` has the time of each item's last change, `cursor` the time
+    (UTC ms) up to which the change log was read.
     """
 
     content: Content
@@ -83,6 +84,10 @@ class Assortment:
     def read_after(self) -> int:
         """Return the time after which the change log must be read again."""
         return self.cursor - LATE_MS
+
+    def read_until(self, now: int) -> "Assortment":
+        """Return the same items, the change log having been read as of `now`."""
+        return replace(self, cursor=max(self.cursor, now))
 
     def known(self, items: Iterable[str]) -> list[int]:
         """Return the indices of those items that can be ranked, in the order given."""

@@ -90,7 +90,8 @@ class Recommending:
         ]
         # Requests beside this one may have replaced the assortment meanwhile: either is whole, and what the one that
         # is lost had read is read again from its cursor.
-        model.assortment = model.assortment.after(self.catalogue.changes(shop, model.assortment.read_after))
+        changes = self.catalogue.changes(shop, model.assortment.read_after)
+        model.assortment = model.assortment.after(changes).read_until(now)
         once = {event.message_id: event for page in pages for event in page.result()}
         return sorted(once.values(), key=lambda event: (event.ts, event.message_id), reverse=True)[:length]
 

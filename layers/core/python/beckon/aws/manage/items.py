@@ -59,7 +59,7 @@ def add_to(app: APIGatewayHttpResolver) -> None:
         caller = access().server(presented_key(app.current_event), now)
         body = parse(ItemsBody, json_body(app.current_event, MAX_BODY_BYTES))
         items, rejected = _checked(caller.shop, body.items, now)
-        note(app, sent=len(body.items), rejected=len(rejected), changed=catalogue().put(items))
+        note(sent=len(body.items), rejected=len(rejected), changed=catalogue().put(items))
         return answer({"accepted": len(items), "rejected": rejected})
 
 

@@ -53,7 +53,7 @@ def add_to(app: APIGatewayHttpResolver) -> None:
         caller = access().server(presented_key(app.current_event), now)
         body = parse(PromoteBody, json_body(app.current_event) if body_bytes(app.current_event) else {})
         pointer = registry().promote(caller.shop, unquote(model), now, pinned=body.pin)
-        note(app, model_id=pointer.model_id)
+        note(model_id=pointer.model_id)
         return answer({"current": pointer.model_id, "previous": pointer.previous, "pinned": pointer.pinned})
 
 
