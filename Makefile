@@ -89,8 +89,8 @@ build: setup setup-sam ## sam build for x86_64 and arm64, with a report of unzip
 invoke: setup setup-sam ## run one built function: FN=recommend [EVENT=tests/fixtures/events/recommend.json]
 	@$(PY) -m infra.build invoke $(FN) $(EVENT)
 
-deploy: setup setup-sam ## sam build and sam deploy --guided, into your own account
-	@$(SAM) build && $(SAM) deploy --guided
+deploy: build ## sam build and sam deploy --guided, into your own account: [ARCHITECTURE=arm64]
+	@$(SAM) deploy --guided --template-file $(if $(filter arm64,$(ARCHITECTURE)),build/arm64/).aws-sam/build/template.yaml
 
 COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.13
 lock: $(BIN)/uv ## resolve every lock file again
