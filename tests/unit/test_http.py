@@ -63,7 +63,7 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
         (base64.b64encode(b'{"a": "\xff"}').decode(), True, {}),
         ("not base64!", True, {}),
         (base64.b64encode(b"plain").decode(), True, {"content-encoding": "gzip"}),
-        (base64.b64encode(gzip.compress(b'{"a": 1}')[:-9]).decode(), True, {"content-encoding": "gzip"}),
+        (base64.b64encode(gzip.compress(b'{"a": 1}', mtime=0)[:-9]).decode(), True, {"content-encoding": "gzip"}),
     ],
 )
 def test_a_body_that_is_no_json_object_is_refused_by_name(body, encoded, headers) -> None:
