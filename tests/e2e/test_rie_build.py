@@ -1,4 +1,4 @@
-"""What `sam build` leaves: a template CloudFormation takes, layers for the processor it is deployed to, within limits."""
+"""What `sam build` leaves: a template CloudFormation takes, layers for the processor they are for, within limits."""
 
 import struct
 import subprocess
