@@ -88,14 +88,12 @@ def test_a_file_that_cannot_be_read_is_said_so(tmp_path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("attributes", "recall", "gain"), [(True, 0.098, 0.060), (False, 0.085, 0.053)])
-def test_real_data_is_foretold_as_well_as_the_research_found(shared, attributes, recall, gain) -> None:
-    data = shared / "data" / "amazon-beauty.csv.gz"
+def test_real_data_is_foretold_as_well_as_the_research_found(shared) -> None:
+    data, items = (shared / "data" / f"amazon-beauty{rest}.gz" for rest in (".csv", "-items.jsonl"))
     if not data.exists():
         pytest.skip("no amazon-beauty data")
-    items = shared / "data" / "amazon-beauty-items.jsonl.gz" if attributes else None
     found = accuracy(data, items, "leave-one-out", None, Told())
     assert found["targets"] == 22_363
-    assert found["recall_at_10"] > recall
-    assert found["ndcg_at_10"] > gain
+    assert found["recall_at_10"] > 0.098
+    assert found["ndcg_at_10"] > 0.060
     assert found["peak_mib"] < 1024
