@@ -1,30 +1,38 @@
 """The loop inside this process: the wire parser, the ranking and the graph of the product, over stores in memory."""
 
+import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import Any
 
 from beckon.artefact.model import MANIFEST, Pointer
+from beckon.catalog.model import Item
 from beckon.catalog.ports import Change
 from beckon.conversions.model import Exposure
 from beckon.events.bots import DeclaredBots
 from beckon.events.model import Event, Rejection
 from beckon.events.parsing import Delivery, parse
+from beckon.lake.archive import objects_of
+from beckon.lake.rows import Placed
+from beckon.lake.schema import DATASETS
+from beckon.learning.service import Retraining
 from beckon.ranking.model import Request, new_rec_id
 from beckon.ranking.models import Models
 from beckon.ranking.scorer import OnnxScorer
 from beckon.ranking.service import Recommending
-from beckon.values import DAY_MS
+from beckon.values import DAY_MS, day
 from infra.demo.client import Failed
 from infra.demo.experiment import Shown, Surface
 from infra.demo.messages import Message
+from infra.demo.shop import Product, Shop
 
 SHOP = "default"
 SECRET = b"of a shop that exists in memory alone"
 RETENTION_MS = 180 * DAY_MS
 MODEL_BYTES = 1 << 30
+RUN_MS = 900_000  # what a retrain is given
 
 
 class MemoryHistory:
@@ -85,12 +93,72 @@ class MemoryModels:
         return sorted({model_id for model_id, name in self._files if name == MANIFEST}, reverse=True)
 
 
-class NoChanges:
-    """A catalogue that has not changed since the model was made."""
+class MemoryLake:
+    """Objects by key. A fake of `LakeStore`."""
 
-    def changes(self, shop: str, after_ts: int) -> Sequence[Change]:  # noqa: ARG002 - the port's
-        """Return nothing."""
-        return ()
+    def __init__(self, objects: Mapping[str, bytes]) -> None:
+        self._objects = dict(objects)
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the keys that start with `prefix`, sorted."""
+        return sorted(key for key in self._objects if key.startswith(prefix))
+
+    def read(self, key: str) -> bytes:
+        """Return an object. Raises FileNotFoundError if there is none."""
+        if key not in self._objects:
+            raise FileNotFoundError(key)
+        return self._objects[key]
+
+    def write(self, key: str, content: bytes) -> None:
+        """Put an object."""
+        self._objects[key] = content
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self._objects.pop(key, None)
+
+
+class FixedCatalogue:
+    """A catalogue that never changes. A fake of what learning and ranking ask of `Catalogue`."""
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        self._items = {item.id: item for item in items}
+
+    def put(self, items: Sequence[Item]) -> int:
+        """Keep items."""
+        self._items |= {item.id: item for item in items}
+        return len(items)
+
+    def get(self, shop: str, item_id: str) -> Item | None:  # noqa: ARG002 - the port's
+        """Return an item."""
+        return self._items.get(item_id)
+
+    def delete(self, shop: str, item_id: str, now: int) -> bool:  # noqa: ARG002 - the port's
+        """Remove an item."""
+        return self._items.pop(item_id, None) is not None
+
+    def page(self, shop: str, limit: int, cursor: str | None) -> tuple[list[Item], str | None]:  # noqa: ARG002
+        """Return all items as one page."""
+        return list(self._items.values()), None
+
+    def all(self, shop: str) -> Iterator[Item]:  # noqa: ARG002 - the port's
+        """Yield every item."""
+        yield from self._items.values()
+
+    def changes(self, shop: str, after_ts: int) -> list[Change]:  # noqa: ARG002 - the port's
+        """Return nothing: there are none."""
+        return []
+
+
+class NobodyElse:
+    """A lease that is always free. A fake of `Leases`, for one process."""
+
+    def take(self, shop: str, owner: str, now: int, until: int) -> bool:  # noqa: ARG002 - the port's
+        """Return that it was taken."""
+        return True
+
+    def release(self, shop: str, owner: str) -> None:
+        """Do nothing."""
 
 
 class Forgotten:
@@ -121,7 +189,7 @@ class Inside:
         self._recommending = Recommending(
             models=Models(models, OnnxScorer.open, AtOnce(), MODEL_BYTES),
             history=self.history,
-            catalogue=NoChanges(),
+            catalogue=FixedCatalogue(),
             exposures=Forgotten(),
             retention_ms=RETENTION_MS,
             pool=AtOnce(),
@@ -145,6 +213,41 @@ class Inside:
         key = Delivery(SHOP, SECRET, now, RETENTION_MS).pseudonym("anonymous", shopper)
         served = self._recommending.recommend(SHOP, (key,), Request(surface, k), rec_id, now)
         return Shown(rec_id, tuple(slot.id for slot in served.ranking.items))
+
+
+def learn(shop: Shop, events: Sequence[Event], now: int) -> MemoryModels:
+    """Return a store with the model that `retrain` makes of the events and the shop's catalogue.
+
+    Raises:
+        Failed: no model was promoted.
+    """
+    models = MemoryModels()
+    items = [parsed_item(product, now) for product in shop.products]
+    training = Retraining(MemoryLake(lake_of(events)), FixedCatalogue(items), models, NobodyElse(), lambda: [SHOP])
+    result = training.retrain(SHOP, "nulls", now, lambda: RUN_MS)
+    if not result["promoted"]:
+        raise Failed(f"no model: {result}")
+    return models
+
+
+def lake_of(events: Sequence[Event]) -> dict[str, bytes]:
+    """Return the lake's objects of the events, as `archive` writes them."""
+    placed = [
+        Placed("events", SHOP, day(event.received_ts), _row(event), sequence) for sequence, event in enumerate(events)
+    ]
+    return objects_of(placed)
+
+
+def parsed_item(product: Product, now: int) -> Item:
+    """Return a product as the catalogue keeps it."""
+    record = product.to_item() | {"shop": SHOP, "updated": now - DAY_MS}
+    return Item.from_record(record)
+
+
+def _row(event: Event) -> dict[str, Any]:
+    record = event.to_record()
+    row = {name: record.get(name) for name in DATASETS["events"].schema.names}
+    return row | {"properties": json.dumps(dict(event.properties))}
 
 
 def events_of(messages: Sequence[Message], received: int) -> list[Event]:

@@ -22,6 +22,10 @@ from infra.local.stack import LocalStack
 
 BATCH = 100  # events a request: far below 500 KB
 CONNECTION = ("BECKON_URL", "BECKON_WRITE_KEY", "BECKON_SECRET_KEY")
+MEASURED = (
+    "holdout, popularity and last_item: whether the next item after a person's history is among ten, of all items; "
+    "repeat: next items that the person had met before, new: the others"
+)
 
 
 def replay(
@@ -114,6 +118,7 @@ def _summary(tally: Tally, parquet_rows: int, evidence: Evidence) -> dict[str, A
         "users": len(evidence.distinct("events", "user_key")),
         "items": len(evidence.distinct("events", "item")),
         "model_id": manifest["model_id"],
+        "measured": MEASURED,
         **manifest["metrics"],
     }
 

@@ -6,6 +6,7 @@ import pytest
 
 from infra.demo.demo import main, run, summary, write
 from infra.demo.experiment import Plan
+from infra.demo.nulls import try_seed
 from infra.demo.progress import Told
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
@@ -41,6 +42,13 @@ def test_what_is_recommended_is_liked_more_than_what_is_trending(numbers):
     funnel = numbers["funnel"]
     assert funnel["treatment"]["liking"] > funnel["control"]["liking"]
     assert numbers["holdout"]["recall_at_10"] > numbers["holdout"]["popularity_recall_at_10"]
+
+
+def test_the_nulls_bench_sees_the_same_world_without_a_network(numbers):
+    inside = next(row for row in try_seed(SMALL.seed, SMALL) if row["tried"] == "demo")
+    measured = numbers["conversion"]
+    assert (inside["control"], inside["treatment"]) == (measured["control"], measured["treatment"])
+    assert [inside["low"], inside["high"]] == measured["interval"]
 
 
 def test_both_reports_are_written(numbers, tmp_path):
