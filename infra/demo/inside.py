@@ -12,8 +12,9 @@ from beckon.catalog.model import Item
 from beckon.catalog.ports import Change
 from beckon.conversions.model import Exposure
 from beckon.events.bots import DeclaredBots
+from beckon.events.delivery import Delivery
 from beckon.events.model import Event, Rejection
-from beckon.events.parsing import Delivery, parse
+from beckon.events.parsing import parse
 from beckon.lake.archive import objects_of
 from beckon.lake.rows import Placed
 from beckon.lake.schema import DATASETS

@@ -19,7 +19,7 @@ from beckon.aws.events import DynamoEventLog, DynamoRejections
 from beckon.aws.keys import DynamoKeys
 from beckon.aws.lake import S3LakeStore
 from beckon.events.bots import DeclaredBots
-from beckon.events.parsing import Delivery
+from beckon.events.delivery import Delivery
 from beckon.events.service import Collection
 from beckon.lake.archive import Archive
 from beckon.lake.compaction import Compaction

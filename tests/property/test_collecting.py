@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from beckon.events.body import messages_of, read_body
 from beckon.events.bots import DeclaredBots
+from beckon.events.delivery import Delivery
 from beckon.events.model import Event, Rejection
-from beckon.events.parsing import Delivery, parse
+from beckon.events.parsing import parse
 from beckon.events.service import Collection
 from beckon.lake.archive import Archive
 from beckon.lake.compaction import Compaction

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from beckon.events.bots import DeclaredBots
+from beckon.events.delivery import Delivery
 from beckon.events.model import Event
-from beckon.events.parsing import Delivery
 from beckon.events.service import Collection, Verdict
 from beckon.values import DAY_MS
 from tests.ingest_fakes import MemoryEventLog, MemoryRejections

@@ -7,8 +7,9 @@ import pytest
 
 from beckon.events.body import messages_of, read_body
 from beckon.events.bots import DeclaredBots
+from beckon.events.delivery import Delivery
 from beckon.events.model import Event, Rejection
-from beckon.events.parsing import Accepted, Delivery, parse
+from beckon.events.parsing import Accepted, parse
 from beckon.values import DAY_MS, HOUR_MS, Refused
 
 RECEIVED = 1_767_323_045_678  # 2026-01-02T03:04:05.678Z

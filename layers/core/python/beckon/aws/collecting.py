@@ -6,7 +6,8 @@ from typing import Any
 from beckon.access.service import Access
 from beckon.aws.http import body_bytes, presented_key
 from beckon.events.body import messages_of, read_body
-from beckon.events.parsing import Delivery, lenient_ms
+from beckon.events.delivery import Delivery
+from beckon.events.parsing import lenient_ms
 from beckon.events.service import Collection, Verdict
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -10,14 +10,15 @@ import orjson
 from beckon.events.body import first_unreadable, kind
 from beckon.events.clock import corrected_ms, sender_ms
 from beckon.events.content import Scene, bounded, scene
+from beckon.events.delivery import Delivery
 from beckon.events.model import TYPES, Event, Rejection
 from beckon.events.ports import Bots
+from beckon.events.rejecting import VOLATILE, rejection_of
 from beckon.events.wire import Details, Line, Message, parsed
-from beckon.values import DAY_MS, Identity, Refused, user_key
+from beckon.values import DAY_MS, Refused
 
 MAX_MESSAGE_BYTES = 32 * 1024
 MAX_BATCH = 2_500
-PAYLOAD_BYTES = 8 * 1024
 PATH_CHARACTERS = 200
 
 # Beckon's own names, and Segment's for the same (spec: e-commerce v2). `need` is what people say, never sent by name.
@@ -32,38 +33,8 @@ NAMES = {name: name for name in TYPES if name not in ("need", "custom")} | {
 }
 ABOUT_AN_ITEM = {"view", "click", "cart", "purchase", "rating"}
 
-# Nothing is kept of these: the first by the wish of the person, the second because the sender sends them again.
-UNKEPT = {"opted-out", "too-many-events"}
-
-_VOLATILE = ("sentAt", "writeKey")  # differ between two sendings of one message
-_IDENTITIES: tuple[tuple[str, Identity], ...] = (("userId", "user"), ("anonymousId", "anonymous"))
-_SHOWN = ("type", "event", "name", "messageId", "timestamp", "originalTimestamp", "properties")
-
 
 type Columns = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What the messages of one request share. `strict`: the body was JSON to the letter (`body.read_body`)."""
-
-    shop: str
-    secret: bytes
-    received_ts: int
-    retention_ms: int
-    sent_ts: int | None = None
-    context: Any = None
-    user_agent: str = ""
-    opted_out: bool = False
-    strict: bool = True
-    _pseudonyms: dict[tuple[Identity, str], str] = field(default_factory=dict)
-
-    def pseudonym(self, identity: Identity, caller_id: str) -> str:
-        """Return the key under which a person is kept in this shop."""
-        known = self._pseudonyms.get((identity, caller_id))
-        if known is None:
-            known = self._pseudonyms[identity, caller_id] = user_key(self.secret, self.shop, identity, caller_id)
-        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +51,7 @@ def parse(message: Any, index: int, delivery: Delivery, bots: Bots) -> Accepted 
     try:
         return _accepted(message, index, delivery, bots)
     except Refused as refusal:
-        return _rejection(message, index, delivery, refusal)
+        return rejection_of(message, index, delivery, refusal)
 
 
 def _accepted(message: Any, index: int, delivery: Delivery, bots: Bots) -> Accepted:
@@ -263,50 +234,5 @@ def _custom(head: Message, shared: Columns, name: str, private: tuple[str, ...])
 
 def content_id(message: Mapping[str, Any]) -> str:
     """Return the id of a message that came without one: the same content, the same id, whenever it is sent."""
-    content = orjson.dumps({k: v for k, v in message.items() if k not in _VOLATILE}, option=orjson.OPT_SORT_KEYS)
+    content = orjson.dumps({k: v for k, v in message.items() if k not in VOLATILE}, option=orjson.OPT_SORT_KEYS)
     return "auto-" + hashlib.sha256(content).hexdigest()[:32]
-
-
-def _rejection(message: Any, index: int, delivery: Delivery, refusal: Refused) -> Rejection:
-    given = message.get("messageId") if isinstance(message, dict) else None
-    message_id = given[:256] if isinstance(given, str) else None
-    payload = "" if refusal.code in UNKEPT else _payload(message, delivery)
-    try:
-        volatile = _VOLATILE if isinstance(message, dict) else ()
-        kept = {k: v for k, v in message.items() if k not in volatile} if isinstance(message, dict) else message
-        content = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
-    except TypeError:
-        content = f"{message_id} {payload}".encode("utf-8", "surrogatepass")
-    # Keyed, since the content may hold an id that could be guessed.
-    digest = user_key(
-        delivery.secret, delivery.shop, "anonymous", f"{refusal.code} {hashlib.sha256(content).hexdigest()}"
-    )
-    return Rejection(
-        shop=delivery.shop,
-        reason=refusal.code,
-        detail=refusal.detail,
-        field=refusal.field,
-        payload=payload,
-        digest=digest,
-        received_ts=delivery.received_ts,
-        index=index,
-        message_id=None if message_id is None else message_id.encode("utf-8", "replace").decode(),
-    )
-
-
-def _payload(message: Any, delivery: Delivery) -> str:
-    """Return what of a rejected message may be kept: no traits, no context, pseudonyms for ids, at most 8 KiB."""
-    if not isinstance(message, dict):
-        return ""
-    shown = {name: message[name] for name in _SHOWN if name in message}
-    ids = [v for name in ("userId", "anonymousId", "previousId") if isinstance(v := message.get(name), str) and v]
-    for name, identity in _IDENTITIES:
-        if isinstance(message.get(name), str):
-            shown[name] = delivery.pseudonym(identity, message[name])
-    try:
-        if isinstance(shown.get("properties"), dict):
-            shown["properties"] = bounded(shown["properties"], tuple(ids))[0]
-        text = orjson.dumps(shown)
-    except TypeError:  # too deep, or half a character
-        return ""
-    return text[:PAYLOAD_BYTES].decode("utf-8", "ignore")

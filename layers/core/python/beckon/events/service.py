@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from beckon.events.delivery import Delivery
 from beckon.events.model import Event, Rejection
-from beckon.events.parsing import UNKEPT, Accepted, Delivery, parse
+from beckon.events.parsing import Accepted, parse
 from beckon.events.ports import Bots, EventLog, Rejections
+from beckon.events.rejecting import UNKEPT
 
 WRITERS = 16
 MOST_KEPT = 100
