@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import batched
 from typing import Any
@@ -21,6 +22,7 @@ class Tally:
         self._lock = threading.Lock()
         self.sent = self.accepted = self.duplicates = 0
         self.rejected: list[dict[str, Any]] = []
+        self.notes: Counter[str] = Counter()
 
     def add(self, sent: int, verdict: Verdict) -> None:
         """Count one batch."""
@@ -29,6 +31,7 @@ class Tally:
             self.accepted += verdict.accepted
             self.duplicates += verdict.duplicates
             self.rejected.extend(verdict.rejected)
+            self.notes.update(note["note"] for note in verdict.notes)
 
 
 class Live:

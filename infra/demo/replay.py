@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import batched
@@ -13,7 +14,7 @@ from typing import Any
 
 from beckon.values import DAY_MS, iso
 from infra.demo import rows
-from infra.demo.client import Beckon, Failed, side_by_side
+from infra.demo.client import ITEMS_A_REQUEST, Beckon, Failed, side_by_side
 from infra.demo.evidence import SHOP, Evidence
 from infra.demo.live import Tally
 from infra.demo.messages import Message
@@ -45,8 +46,8 @@ def replay(
     with Beckon(*(environment[name] for name in CONNECTION)) as beckon:
         if items is not None:
             catalogue = list(rows.items(items))
-            with told.stage(f"putting {len(catalogue):,} items into the catalogue"):
-                beckon.put_items(catalogue)
+            for batch in told.each(list(batched(catalogue, ITEMS_A_REQUEST, strict=False)), "item batches of 500 put"):
+                beckon.put_items(batch)
         tally = _send(beckon, data, span, told)
         with told.stage("waiting for the lake, compacting it, retraining"):
             beckon.drain()
@@ -86,10 +87,11 @@ def _send(beckon: Beckon, data: Path, span: rows.Span, told: Told) -> Tally:
     messages = (rows.message(row, span.form) for row in rows.read(data))
     for _ in told.each(_counted(side_by_side(send, batched(messages, BATCH, strict=False))), "events sent", span.rows):
         pass
-    reasons = sorted({f"{verdict['code']} ({verdict['field'] or 'message'})" for verdict in tally.rejected})
     told.say(f"{tally.accepted:,} accepted ({tally.duplicates:,} of them again), {len(tally.rejected):,} rejected")
-    for reason in reasons:
-        told.say(f"  rejected: {reason}")
+    for reason, times in Counter(f"{one['code']}: {one['field'] or 'message'}" for one in tally.rejected).items():
+        told.say(f"  {times:,} rejected, {reason}")
+    for note, times in tally.notes.items():
+        told.say(f"  {times:,} {note}")
     return tally
 
 
