@@ -26,8 +26,7 @@ DEFAULT_EVENT = "view"
 NO_TIME = "(empty)"  # a message without a time would mean now
 NUMBERS = frozenset({"price", "value", "quantity"})
 _TYPES = frozenset({"view", "click", "cart", "purchase", "refund", "search", "impression", "rating"})
-_MILLISECONDS_FROM = 1e11  # as seconds that would be the year 5138, as milliseconds it is 1973
-_LATEST_MS = 253_402_300_799_999  # the end of the year 9999
+_LATEST_MS = 10**13 - 1  # the year 2286, Beckon's own limit: beyond it, what looks like seconds is milliseconds
 _GZIP = b"\x1f\x8b"
 
 
@@ -156,14 +155,8 @@ def _opened(path: Path) -> Iterator[TextIO]:
 
 
 def _form(text: str) -> TimeFormat | None:
-    for form in ("epoch seconds", "epoch milliseconds", "ISO 8601"):
-        ts = time_of(text, form)
-        if ts is None:
-            continue
-        if form == "epoch seconds" and float(text) >= _MILLISECONDS_FROM:
-            continue
-        return form
-    return None
+    forms: tuple[TimeFormat, ...] = ("epoch seconds", "epoch milliseconds", "ISO 8601")
+    return next((form for form in forms if time_of(text, form) is not None), None)
 
 
 def _cell(name: str, cell: str) -> str | float:

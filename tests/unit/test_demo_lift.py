@@ -34,6 +34,14 @@ def test_agrees_with_resampling_users_of_unequal_arms_and_counts_above_one():
     assert found.excludes_zero
 
 
+def test_a_small_case_worked_by_hand():
+    # Means 1 and 2, variances 2 and 3 (n - 1): se² = 3/(3·2²) + 2/(2·1²) = 1.25; 2·exp(∓1.96·1.118) - 1.
+    found = lift([0.0, 2.0], [1.0, 1.0, 4.0])
+    assert (found.control, found.treatment, found.lift) == (1.0, 2.0, 1.0)
+    assert found.low == pytest.approx(-0.776_459, abs=1e-6)
+    assert found.high == pytest.approx(16.893_787, abs=1e-6)
+
+
 def test_swapping_the_arms_inverts_the_ratio_and_its_interval():
     control, treatment = [1.0] * 30 + [0.0] * 70, [1.0] * 90 + [0.0] * 60
     there, back = lift(control, treatment), lift(treatment, control)

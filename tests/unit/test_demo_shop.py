@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from infra.demo.behaviour import look_down, wander
+from infra.demo import experiment
+from infra.demo.behaviour import LOOKS_ON, look_down, wander
 from infra.demo.experiment import AGAINST_TRENDING, Plan, Shown, assign, make_world, past, stream, visit
 from infra.demo.messages import bad_messages
 from infra.demo.shop import invite, open_shop
@@ -17,11 +18,10 @@ class MemoryLoop:
     """A loop that serves fixed lists and keeps what it is told."""
 
     def __init__(self, lists):
-        self.lists, self.sent, self.clock = lists, [], 1_700_000_000_000
+        self.lists, self.sent = lists, []
 
     def now(self):
-        self.clock += 10
-        return self.clock
+        return 1_700_000_000_000  # a clock too coarse to tell one action from the next
 
     def send(self, messages):
         self.sent.extend(messages)
@@ -90,11 +90,13 @@ def test_liked_items_are_clicked_far_more_than_disliked_ones(world):
 def test_a_lower_place_is_looked_at_less_often(world):
     looks = np.zeros(8)
     for number in range(300):
-        looked = look_down(world.shop, world.shopper(number), list(range(8)), None, np.random.default_rng(number))
+        shown = liked(world, number, most=False)  # so that no click ends the list early
+        looked = look_down(world.shop, world.shopper(number), shown, None, np.random.default_rng(number))
         for action in looked:
             if action.kind == "impression":
                 looks[action.position - 1] += 1
     assert looks[0] == 300
+    assert looks[7] / looks[0] == pytest.approx(LOOKS_ON**7, abs=0.07)
     assert (np.diff(looks) < 0).all()
 
 
@@ -132,8 +134,9 @@ def test_half_of_the_testers_are_known_from_the_past(world):
     assert sum(number < PLAN.past_shoppers for number in testers) == 15
 
 
-def test_wandering_in_the_test_is_the_same_whatever_the_lists_hold(world):
-    def wandered(lists):
+def test_wandering_in_the_test_is_the_same_whatever_the_arm_and_the_lists(world, monkeypatch):
+    def wandered(arm, lists):
+        monkeypatch.setattr(experiment, "assign", lambda *_: arm)
         loop = MemoryLoop({"trending": lists, "home": lists})
         for number in range(20):
             visit(world, number, loop, AGAINST_TRENDING)
@@ -144,7 +147,7 @@ def test_wandering_in_the_test_is_the_same_whatever_the_lists_hold(world):
         ]
 
     ids = [product.id for product in world.shop.products]
-    assert wandered(ids[:8]) == wandered(ids[50:58])
+    assert wandered("control", ids[:8]) == wandered("treatment", ids[50:58])
 
 
 def test_a_visit_tells_the_truth_of_what_it_sent(world):
