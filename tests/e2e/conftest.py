@@ -1,4 +1,4 @@
-"""One running local stack for the tests of a worker, and a second shop in it."""
+"""One running local stack for the tests of a worker."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,13 +15,6 @@ from infra.local.stack import LocalStack
 def stack() -> Iterator[LocalStack]:
     with LocalStack() as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def bolt(stack: LocalStack) -> dict[str, str]:
-    """The keys of a second shop."""
-    keys: dict[str, str] = stack.invoke("manage", {"command": "create-shop", "shop": "bolt"})
-    return keys
 
 
 @pytest.fixture(scope="session")

@@ -52,9 +52,9 @@ def catalogue(prefix: str):
 
 
 @pytest.fixture(scope="module")
-def shops(stack, bolt, call):
-    """Both shops with a catalogue, a history and a model of their own."""
-    keys = {"acme": stack.keys, "bolt": bolt}
+def shops(stack, call):
+    """Two shops of these tests' own, each with a catalogue, a history and a model."""
+    keys = {name: stack.create_shop(name) for name in ("acme", "bolt")}
     for prefix, own in keys.items():
         answer = call("POST", "/v1/items", own["secret_key"], {"items": catalogue(prefix)})
         assert (answer.status_code, answer.json()["accepted"]) == (200, 9), answer.text

@@ -48,7 +48,7 @@ def probe(tmp_path: Path, built):
 
 @pytest.fixture
 def runner(probe):
-    with running(probe, {"BECKON_TABLE": "told"}, timeout_seconds=2, memory_mb=256) as lambda_:
+    with running(probe, {"BECKON_TABLE": "told"}, timeout_seconds=30, memory_mb=256) as lambda_:
         yield lambda_
 
 
@@ -89,7 +89,7 @@ def test_nothing_of_the_callers_environment_gets_through(runner, monkeypatch):
 
 
 def test_the_function_knows_its_deadline(runner):
-    assert 0 < runner.invoke({}).value["left"] <= 2000
+    assert 0 < runner.invoke({}).value["left"] <= 30_000
 
 
 def test_an_exception_is_an_answer_and_the_next_event_is_served(runner):
@@ -99,8 +99,9 @@ def test_an_exception_is_an_answer_and_the_next_event_is_served(runner):
     assert not runner.invoke({}).is_error
 
 
-def test_a_function_that_takes_too_long_is_ended(runner):
-    late = runner.invoke({"sleep": 30})
+def test_a_function_that_takes_too_long_is_ended(probe):
+    with running(probe, {}, timeout_seconds=2) as lambda_:
+        late = lambda_.invoke({"sleep": 30})
     assert late.is_error
     assert "timed out after 2.00 seconds" in late.value["errorMessage"]
     assert late.milliseconds < 10_000
