@@ -113,9 +113,10 @@ class Oracle:
     def alike(self, i: str, j: str) -> float:
         return sum(value * self.vectors[j].get(token, 0.0) for token, value in self.vectors[i].items())
 
-    def part(self, seen: str, item: str) -> float:
-        own = self.recipe.repeat * self.scale if seen == item else 0.0
-        return self.neighbour(seen, item) + own + self.recipe.content * self.scale * self.alike(seen, item)
+    def part(self, seen: str, item: str, age: int) -> float:
+        weight = self.recipe.recency**age
+        own = self.recipe.repeat * self.scale * weight**2 if seen == item else 0.0
+        return weight * (self.neighbour(seen, item) + self.recipe.content * self.scale * self.alike(seen, item)) + own
 
 
 class MemoryLeases:

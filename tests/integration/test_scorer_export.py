@@ -64,15 +64,15 @@ def run(model, feed):
 
 def test_scores_and_reasons_are_those_of_loops_over_names(model) -> None:
     oracle = Oracle(VISITS, TOKENS, RECIPE, model.scale)
-    history = "dace"  # newest first
+    history = "dacea"  # newest first; a twice, so that its square is seen
     found = run(model, inputs(model, [history], k=8))
     assert sorted(found["items"][0]) == list(range(8))
     for place, index in enumerate(found["items"][0]):
         item = model.ids[index]
-        parts = [RECIPE.recency**age * oracle.part(seen, item) for age, seen in enumerate(history)]
-        np.testing.assert_allclose(found["reasons"][0, place, :4], parts, rtol=1e-5, atol=1e-6)
-        assert found["reasons"][0, place, 4] == 0
-        assert found["reasons"][0, place, 5] == model.prior[index]
+        parts = [oracle.part(seen, item, age) for age, seen in enumerate(history)]
+        np.testing.assert_allclose(found["reasons"][0, place, :5], parts, rtol=1e-5, atol=1e-6)
+        assert found["reasons"][0, place, 5] == 0
+        assert found["reasons"][0, place, 6] == model.prior[index]
         assert found["score"][0, place] == pytest.approx(sum(parts) + model.prior[index], rel=1e-5)
     assert (np.diff(found["score"][0]) <= 0).all()
 

@@ -110,3 +110,10 @@ def test_a_paired_difference_has_the_error_of_its_mean() -> None:
 def test_scores_of_a_stranger_are_the_prior(model) -> None:
     nobody = Histories(np.array([[-1, -1]]), np.zeros((1, 2), dtype=np.float32))
     np.testing.assert_array_equal(scores(model, nobody)[0], model.prior)
+
+
+def test_no_number_of_earlier_visits_overtakes_the_item_met_last(model) -> None:
+    keen = model.with_recipe(Recipe(repeat=64.0))
+    history = np.array([[model.ids.index("g"), *[model.ids.index("c")] * 20, model.ids.index("a")]])
+    found = scores(keen, Histories(history, np.ones(history.shape, dtype=np.float32)))[0]
+    assert [model.ids[index] for index in np.argsort(-found)[:2]] == ["g", "c"]

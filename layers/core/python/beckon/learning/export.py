@@ -21,7 +21,8 @@ def scorer_onnx(model: Model) -> bytes:
     Outputs, K = min(k, the most eligible of a row): items int64 [B, K] (extras are N, N+1, …; −1 pads),
     score float [B, K] (−inf pads), probability float [B, K] (NaN until calibrated), reasons float [B, K, L+2].
 
-    s_j = Σ_l weight_l (M[h_l, j] + w·σ·F[h_l]·F[j]) + w·σ·need·E[j] + π·σ·trend_j, and for an extra item x
+    s_j = Σ_l weight_l (M[h_l, j] + w·σ·F[h_l]·F[j] + |weight_l|·r·σ·[h_l = j]) + w·σ·need·E[j] + π·σ·trend_j,
+    and for an extra item x
     s = w·σ (Σ_l weight_l E[h_l] + need)·x. Equal scores: the lower index first.
     Cost: the cells of the history's rows and rare tokens, and items × common tokens.
     """
@@ -62,9 +63,8 @@ class _Writer:
         self.common = model.content.common
         zeros = np.zeros((1, self.n), dtype=np.float32)  # for the tokens that are not common
         self.common_values = g.store("common_values", np.concatenate((model.content.common_values, zeros)))
-        rows = model.rows.with_diagonal(model.repeat_scale)
-        with_postings = _with_postings(rows, model.content.postings)
-        self.rows = _ragged(g, "neighbours", with_postings, self.n, int(rows.lengths.max(initial=0)))
+        with_postings = _with_postings(model.rows, model.content.postings)
+        self.rows = _ragged(g, "neighbours", with_postings, self.n, int(model.rows.lengths.max(initial=0)))
         widest = int(model.content.rows.lengths.max(initial=0))
         self.described = _ragged(g, "tokens", model.content.rows, self.tokens, widest)
         spare = np.zeros((1, self.dense_size), dtype=np.float32)
@@ -73,6 +73,7 @@ class _Writer:
         self.prior_of_items = g.op("Slice", self.prior, g.ints(0), g.ints(self.n))
         self.dense_of_items = g.op("Slice", self.dense, g.ints(0), g.ints(self.n))
         self.content_scale = g.number(model.content_scale)
+        self.repeat_scale = g.number(model.repeat_scale)
         a, b = model.calibration or (float("nan"), float("nan"))
         self.slope = g.store("calibration_slope", np.array(a, dtype=np.float32))
         self.offset = g.store("calibration_offset", np.array(b, dtype=np.float32))
@@ -89,6 +90,7 @@ class _Writer:
         self.weight = g.where(outside, g.number(0.0), "weight")
         self.flat_seen = g.shape(self.seen, -1)
         self.flat_weight = g.shape(self.weight, -1)
+        self.own = g.mul(g.mul(self.weight, g.op("Abs", self.weight)), self.repeat_scale)  # what each adds to itself
         # The row of the batch that each history place belongs to.
         places = g.op("Range", g.whole(0), g.scalar(g.mul(self.batch, self.length)), g.whole(1))
         at_least_one = g.op("Max", g.scalar(self.length), g.whole(1))
@@ -180,6 +182,9 @@ class _Writer:
         target = g.add(base, g.cast(g.gather(self.rows.columns, cell), INT64))
         terms = g.mul(g.gather(self.rows.values, cell), g.gather(weights, place))
         prior = g.shape(g.op("Expand", self.prior_of_items, g.sizes(self.batch, self.n)), -1)
+        own = g.op("Min", self.flat_seen, g.whole(self.n - 1))  # padding adds nothing, wherever it is put
+        own = g.add(g.mul(self.user_of_place, g.whole(self.n)), own)
+        prior = g.scatter_add(prior, own, g.shape(self.own, -1))
         return g.shape(g.scatter_add(prior, target, terms), self.batch, self.n)
 
     def _by_common_tokens(self, tokens: str, values: str) -> str:
@@ -216,6 +221,8 @@ class _Writer:
         alike = g.add(self._shared_tokens(warm), g.op("MatMul", extra_dense, seen_dense))
         parts = g.add(self._neighbour_values(warm), g.mul(alike, self.content_scale))
         parts = g.mul(parts, g.axis(self.weight, 1))
+        is_own = g.op("Equal", g.axis(self.seen, 1), g.axis(warm, 2))
+        parts = g.add(parts, g.where(is_own, g.axis(self.own, 1), g.number(0.0)))
         own = g.add(g.gather(self.dense, warm), extra_dense)
         needed = g.mul(g.sum(g.mul(own, g.axis("need", 1)), 2), self.content_scale)
         return g.op("Concat", parts, g.axis(needed, 2), g.axis(g.gather(self.prior, warm), 2), axis=2)

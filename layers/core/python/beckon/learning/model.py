@@ -55,7 +55,8 @@ class Model:
 def fit(sequences: Sequences, content: Content, recipe: Recipe) -> Model:
     """Return the directed count model with content.
 
-    s_j = Σ_k ρ^k (M[h_k, j] + w·σ·F[h_k]·F[j] + r·σ·[h_k = j]) + π·σ·trend_j, k = 0 for the newest event.
+    s_j = Σ_k ρ^k (M[h_k, j] + w·σ·F[h_k]·F[j] + ρ^k·r·σ·[h_k = j]) + π·σ·trend_j, k = 0 for the newest event.
+    Own items fade with the square, so that no number of earlier visits overtakes the item met last (ρ² < ½).
     d_j counts people, not events, so that nobody can talk an item up or down by repetition.
     """
     seen = sequences.where(sequences.from_end() < recipe.user_events)
@@ -103,10 +104,10 @@ def collaborative(model: Model, histories: Histories) -> Floats:
 
 
 def of_own(model: Model, histories: Histories) -> Floats:
-    """Return Σ_k weight_k·ρ^k at h_k itself [users, items], not yet scaled by r·σ."""
+    """Return Σ_k v_k·|v_k| at h_k itself [users, items], v_k = weight_k·ρ^k, not yet scaled by r·σ."""
     users, places, weights = _flat(model, histories)
     own = np.zeros((len(histories.items), len(model.ids)), dtype=np.float32)
-    np.add.at(own, (users, histories.items[users, places]), weights)
+    np.add.at(own, (users, histories.items[users, places]), weights * np.abs(weights))
     return own
 
 

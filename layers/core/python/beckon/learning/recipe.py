@@ -23,7 +23,7 @@ class Recipe:
 
     `source_power` a and `target_power` c: M = D^(−a) C D^(−c). `backward` b: weight of a pair against its direction.
     `pair_decay` ρ_C a step between the two events, up to `pair_window` steps. `recency` ρ a step of a live history.
-    `content` w, `prior` π and `repeat` r are fractions of σ; r is what a history item adds to itself.
+    `content` w, `prior` π and `repeat` r are fractions of σ; r is what the newest event adds to its own item.
     `trend_half_life_ms`: after it an event counts half in the prior. `history_length` L: the newest events of a live
     history that score. `user_events`: only a person's newest so many events are counted. `row_cells`: strongest
     neighbours kept a row. `dense` D: the most dimensions of the dense space. `event_weights` by event type.

@@ -61,20 +61,6 @@ class SparseRows:
             out[filled, first : first + step] = np.add.reduceat(terms, self.starts[filled], axis=0)
         return out
 
-    def with_diagonal(self, value: float) -> "SparseRows":
-        """Return the square matrix with `value` added on its diagonal."""
-        if not value:
-            return self
-        own = np.arange(self.width)
-        rows = np.concatenate((self.row_of_cell(), own))
-        columns = np.concatenate((self.columns, own))
-        order = np.lexsort((columns, rows))
-        rows, columns = rows[order], columns[order]
-        values = np.concatenate((self.values, np.full(self.width, value, dtype=np.float32)))[order]
-        firsts = np.flatnonzero(np.concatenate(([True], (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1]))))
-        sums = np.add.reduceat(values, firsts)
-        return SparseRows.from_cells(rows[firsts], columns[firsts], sums, (self.width, self.width))
-
     def strongest(self, most: int) -> "SparseRows":
         """Return the matrix with at most the `most` largest cells of each row (ties: the lower column stays)."""
         if not len(self.columns) or int(self.lengths.max()) <= most:

@@ -20,7 +20,7 @@ CLEARLY_BETTER = 1.0  # standard errors of the paired difference
 CANDIDATES: tuple[tuple[str, tuple[float, ...]], ...] = (
     ("recency", (0.4, 0.7, 0.85)),
     ("content", (0.0, 0.5, 1.5)),
-    ("repeat", (0.5, 1.0, 2.0, 4.0)),
+    ("repeat", (0.5, 1.0, 2.0, 4.0, 16.0)),
     ("prior", (0.01, 0.1, 0.3)),
 )
 
