@@ -39,8 +39,8 @@ def accuracy(data: Path, items: Path | None, protocol: str, predictions: Path | 
         BadFile: a file cannot be read.
     """
     with told.stage(f"reading {data}"):
-        events, people = _events(data)
-        tokens = {} if items is None else dict(_tokens(items))
+        events, people = events_in(data)
+        tokens = {} if items is None else dict(tokens_in(items))
     sequences = sequences_from(events, tokens, EVENT_WEIGHTS)
     start = Recipe()
     if protocol == "leave-one-out":
@@ -86,7 +86,7 @@ def accuracy(data: Path, items: Path | None, protocol: str, predictions: Path | 
     }
 
 
-def _events(path: Path) -> tuple[pa.Table, list[str]]:
+def events_in(path: Path) -> tuple[pa.Table, list[str]]:
     """Return the file's events, sorted by person and time (equal times in the file's order), and the people."""
     form = rows.look(path).form
     found: list[tuple[str, int, int, str, str]] = []
@@ -109,7 +109,8 @@ def _events(path: Path) -> tuple[pa.Table, list[str]]:
     return table, sorted(set(users))
 
 
-def _tokens(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+def tokens_in(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each item of the file with its tokens."""
     for found in rows.items(path):
         categories = tuple(str(one) for one in found.get("categories") or ())
         item = Item("accuracy", found["id"], found["title"], 0, categories=categories, attributes=found["attributes"])
