@@ -1,4 +1,4 @@
-"""manage: a shop's catalogue and models by HTTP; shops and their keys by direct invocation."""
+"""manage: a shop's catalogue, models and profiles by HTTP; shops and their keys by direct invocation."""
 
 from typing import Any
 
@@ -7,11 +7,12 @@ from aws_lambda_powertools.event_handler import Response
 from beckon import VERSION
 from beckon.aws.http import answer, now_ms, resolver, serve
 from beckon.aws.log import canonical_line
-from beckon.aws.manage import items, models, operator
+from beckon.aws.manage import items, models, operator, users
 
 app = resolver()
 items.add_to(app)
 models.add_to(app)
+users.add_to(app)
 
 
 @app.get("/healthz")

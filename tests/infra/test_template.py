@@ -277,6 +277,7 @@ def test_each_route_has_one_function(resources):
         "GET /v1/items",
         "GET /v1/models",
         "POST /v1/models/{id}/promote",
+        "GET /v1/users/{id}/profile",
         "GET /healthz",
     } <= served["manage"]
     assert not any("$default" in path for path in paths)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CHANGE_DAYS = 90  # a scorer whose model is older starts from a newer model, or from every item
 _ACTIONS_AN_ITEM = 3
+_MOST_READ = 100  # keys of a batch read
 _READ_WAITS_SECONDS = (0.05, 0.2, 0.8)
 
 
@@ -61,6 +62,15 @@ class DynamoCatalogue:
         """Return the item, by a consistent read."""
         kept = self._kept([item_key(shop, item_id)]).get(item_key(shop, item_id), {"deleted": 0})
         return None if "deleted" in kept else Item.from_record(kept)
+
+    def named(self, shop: str, ids: Sequence[str]) -> dict[str, Item]:
+        """Return those of the items that exist, by id: a consistent batch read a hundred."""
+        found: dict[str, Item] = {}
+        for some in batched(dict.fromkeys(ids), _MOST_READ, strict=False):
+            kept = self._kept([item_key(shop, item_id) for item_id in some])
+            items = (Item.from_record(body) for body in kept.values() if "deleted" not in body)
+            found |= {item.id: item for item in items}
+        return found
 
     def delete(self, shop: str, item_id: str, now: int) -> bool:
         """Take the item out of its three places, if it is there."""
@@ -109,7 +119,7 @@ class DynamoCatalogue:
         return [{"Put": {"TableName": self._table, "Item": one}} for one in rows]
 
     def _kept(self, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
-        """Return the bodies under those of at most 100 keys that exist."""
+        """Return the bodies under those of at most _MOST_READ keys that exist."""
         found: dict[Key, dict[str, Any]] = {}
         asked: Any = {self._table: {"Keys": [at(key) for key in keys], "ConsistentRead": True}}
         for wait in (*_READ_WAITS_SECONDS, None):

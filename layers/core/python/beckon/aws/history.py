@@ -1,5 +1,6 @@
 """A person's live history in the table: the newest events of one partition, strongly consistent."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from beckon.aws.table import body_of, user_partition
@@ -26,25 +27,38 @@ class DynamoHistory:
 
         Reads pages of 2 · limit events until there are enough, four at most.
         """
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "PK = :person AND begins_with(SK, :event)",
-            "ExpressionAttributeValues": {":person": {"S": user_partition(shop, user_key)}, ":event": {"S": "E#"}},
-            "ProjectionExpression": "body, #ttl",
-            "ExpressionAttributeNames": {"#ttl": "ttl"},
-            "ScanIndexForward": False,
-            "ConsistentRead": True,
-            "Limit": PAGE_FACTOR * limit,
-        }
         found: dict[str, Event] = {}
-        for _ in range(MAX_PAGES):
-            page = self._client.query(**query)
-            for record in page["Items"]:
-                event = Event.from_record(body_of(record))
-                expired = "ttl" in record and int(record["ttl"]["N"]) * SECOND_MS <= now
-                if event.type in types and event.item is not None and event.ts >= since and not expired:
+        pages = rows_of(self._client, self._table, shop, user_key, prefix="E#", page=PAGE_FACTOR * limit, now=now)
+        for _, page in zip(range(MAX_PAGES), pages, strict=False):  # in this order: no page is read beyond the last
+            for body in page:
+                event = Event.from_record(body)
+                if event.type in types and event.item is not None and event.ts >= since:
                     found.setdefault(event.message_id, event)
-            if len(found) >= limit or "LastEvaluatedKey" not in page:
+            if len(found) >= limit:
                 break
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
         return sorted(found.values(), key=lambda event: (event.ts, event.message_id), reverse=True)[:limit]
+
+
+def rows_of(
+    client: "DynamoDBClient", table: str, shop: str, user_key: str, *, prefix: str, page: int, now: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield pages of a person's rows whose sort keys begin with `prefix`, last keys first, a consistent read a page.
+
+    Each row as its body; rows expired at `now` (UTC ms) that were not removed yet are left out.
+    """
+    query: dict[str, Any] = {
+        "TableName": table,
+        "KeyConditionExpression": "PK = :person AND begins_with(SK, :prefix)",
+        "ExpressionAttributeValues": {":person": {"S": user_partition(shop, user_key)}, ":prefix": {"S": prefix}},
+        "ProjectionExpression": "body, #ttl",
+        "ExpressionAttributeNames": {"#ttl": "ttl"},
+        "ScanIndexForward": False,
+        "ConsistentRead": True,
+        "Limit": page,
+    }
+    while True:
+        answer = client.query(**query)
+        yield [body_of(row) for row in answer["Items"] if "ttl" not in row or int(row["ttl"]["N"]) * SECOND_MS > now]
+        if "LastEvaluatedKey" not in answer:
+            return
+        query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

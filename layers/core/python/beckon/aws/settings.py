@@ -69,6 +69,7 @@ class RecommendSettings(Settings):
 
 
 class ManageSettings(Settings):
-    """manage lists and moves the models of `model_bucket`."""
+    """manage lists and moves the models of `model_bucket`, and makes profiles of events within `retention_days`."""
 
     model_bucket: str
+    retention_days: Annotated[int, Field(ge=1)]

@@ -1,4 +1,4 @@
-"""manage, wired: items, keys and shops in the table, models in S3."""
+"""manage, wired: items, keys, shops and people in the table, models in S3."""
 
 import secrets
 from functools import cache
@@ -9,8 +9,10 @@ from beckon.aws import clients
 from beckon.aws.catalogue import DynamoCatalogue
 from beckon.aws.keys import DynamoKeys
 from beckon.aws.models import S3ModelStore
+from beckon.aws.profiles import DynamoBehaviour
 from beckon.aws.settings import ManageSettings
-from beckon.catalog.ports import Catalogue
+from beckon.profiles.service import Profiles
+from beckon.values import DAY_MS
 
 
 @cache
@@ -20,7 +22,7 @@ def settings() -> ManageSettings:
 
 
 @cache
-def catalogue() -> Catalogue:
+def catalogue() -> DynamoCatalogue:
     """Return the shops' items."""
     return DynamoCatalogue(clients.dynamodb(), settings().table)
 
@@ -36,3 +38,10 @@ def shops() -> Shops:
 def registry() -> Registry:
     """Return the shops' models."""
     return Registry(S3ModelStore(clients.s3(), settings().model_bucket))
+
+
+@cache
+def profiles() -> Profiles:
+    """Return the maker of people's profiles."""
+    behaviour = DynamoBehaviour(clients.dynamodb(), settings().table)
+    return Profiles(behaviour, catalogue(), settings().retention_days * DAY_MS)
