@@ -1,5 +1,6 @@
 """Fakes of the ports that collecting and the lake need, each held to the same contract test as its adapter."""
 
+import hashlib
 import threading
 
 from beckon.events.model import Event, Rejection
@@ -35,6 +36,9 @@ class MemoryLake:
 
     def list(self, prefix: str) -> list[str]:
         return sorted(key for key in self.objects if key.startswith(prefix))
+
+    def versions(self, prefix: str) -> dict[str, str]:
+        return {key: hashlib.sha256(self.objects[key]).hexdigest() for key in self.list(prefix)}
 
     def read(self, key: str) -> bytes:
         if key not in self.objects:

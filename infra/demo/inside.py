@@ -1,5 +1,6 @@
 """The loop inside this process: the wire parser, the ranking and the graph of the product, over stores in memory."""
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -103,6 +104,10 @@ class MemoryLake:
     def list(self, prefix: str) -> list[str]:
         """Return the keys that start with `prefix`, sorted."""
         return sorted(key for key in self._objects if key.startswith(prefix))
+
+    def versions(self, prefix: str) -> dict[str, str]:
+        """Return the keys that start with `prefix`, with a digest of what they hold."""
+        return {key: hashlib.sha256(self._objects[key]).hexdigest() for key in self.list(prefix)}
 
     def read(self, key: str) -> bytes:
         """Return an object. Raises FileNotFoundError if there is none."""

@@ -110,6 +110,19 @@ def test_objects_are_listed_sorted_by_prefix_and_overwritten(lake: LakeStore) ->
     assert lake.read("lake/b/2") == b"new"
 
 
+def test_a_version_changes_with_the_content_alone(lake: LakeStore) -> None:
+    lake.write("lake/a/1", b"old")
+    lake.write("lake/a/2", b"other")
+    before = lake.versions("lake/a/")
+    lake.write("lake/a/1", b"new")
+    lake.write("lake/a/2", b"other")
+    after = lake.versions("lake/a/")
+    assert list(after) == ["lake/a/1", "lake/a/2"]
+    assert before["lake/a/1"] != after["lake/a/1"]
+    assert before["lake/a/2"] == after["lake/a/2"]
+    assert lake.versions("none/") == {}
+
+
 def test_what_is_not_there_is_not_found_and_may_be_deleted(lake: LakeStore) -> None:
     lake.write("lake/a", b"x")
     lake.delete("lake/a")

@@ -62,7 +62,7 @@ def test_the_run_is_one_line_in_the_log(retrain, context, capsys) -> None:
     assert line["ms"] > 0
 
 
-@pytest.mark.parametrize("writes", range(4))
+@pytest.mark.parametrize("writes", range(5))
 def test_s3_that_refuses_leaves_the_old_model_and_the_next_run_finishes(retrain, context, model_bucket, writes) -> None:
     first = retrain.handler({"shop": SHOP}, context)
     slow = ClientError({"Error": {"Code": "SlowDown", "Message": "busy"}}, "PutObject")

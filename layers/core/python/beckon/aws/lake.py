@@ -16,8 +16,12 @@ class S3LakeStore:
 
     def list(self, prefix: str) -> list[str]:
         """Return every key that starts with `prefix`, sorted."""
+        return sorted(self.versions(prefix))
+
+    def versions(self, prefix: str) -> dict[str, str]:
+        """Return every key that starts with `prefix`, with its ETag."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        return sorted(found["Key"] for page in pages for found in page.get("Contents", ()))
+        return {found["Key"]: found["ETag"] for page in pages for found in page.get("Contents", ())}
 
     def read(self, key: str) -> bytes:
         """Return an object's content. Raises FileNotFoundError if there is none."""

@@ -58,12 +58,13 @@ def encode(table: pa.Table, dataset: Dataset, level: int = 3) -> bytes:
 def once(table: pa.Table, dataset: Dataset) -> pa.Table:
     """Return each row once by the dataset's key, the first that came kept, in the dataset's order.
 
-    Cost: one sort of the rows, two where some are there more than once. Ties are broken by the order's columns, so
-    that the result does not depend on the order in which the objects were read.
+    Cost: one sort of the rows, two where some are there more than once. Ties are broken by all other columns, so that
+    the result does not depend on the order in which the objects were read.
     """
     if len(table) == 0:
         return table
-    by_key = [*dataset.key, dataset.first_by, *(c for c in dataset.order if c not in (*dataset.key, dataset.first_by))]
+    plain = [one.name for one in table.schema if not pa.types.is_nested(one.type)]
+    by_key = list(dict.fromkeys((*dataset.key, dataset.first_by, *dataset.order, *plain)))
     if len(dataset.key) > 1 or pc.count_distinct(table.column(dataset.key[0])).as_py() < len(table):
         table = table.take(pc.sort_indices(table, sort_keys=[(name, "ascending") for name in by_key]))
         table = table.filter(_is_first(table.select(dataset.key)))

@@ -10,6 +10,10 @@ class LakeStore(Protocol):
         """Return every key that starts with `prefix`, sorted."""
         ...
 
+    def versions(self, prefix: str) -> dict[str, str]:
+        """Return every key that starts with `prefix`, with a version that changes when the content does."""
+        ...
+
     def read(self, key: str) -> bytes:
         """Return an object's content. Raises FileNotFoundError if there is none."""
         ...

@@ -2,20 +2,24 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from beckon.artefact.model import Manifest
+from beckon.artefact.ports import ModelStore
 from beckon.catalog.model import Item
 from beckon.catalog.ports import Catalogue
+from beckon.lake.following import Followed, follow
 from beckon.lake.ports import LakeStore
-from beckon.lake.reading import read_events
 from beckon.lake.schema import shop_prefix
 from beckon.learning.recipe import EVENT_WEIGHTS
 from beckon.learning.sequences import Sequences, sequences_from
+from beckon.learning.state import STATE, Known, save
 from beckon.values import SECOND_MS, iso
 
 COLUMNS = ("user_key", "ts", "message_id", "type", "item", "rec_id")
@@ -29,12 +33,19 @@ class Given:
     `hash` covers everything that makes a difference to a model; `users` counts people in the sequences.
     """
 
-    events: Any
+    events: pa.Table
     sequences: Sequences
     tokens: Mapping[str, tuple[str, ...]]
     parents: Mapping[str, str]
     unavailable: frozenset[str]
     inputs: Mapping[str, Any]
+    followed: Followed | None = None
+
+    def kept_for_the_next(self, models: ModelStore, shop: str) -> "Given":
+        """Return the same without the rows as read: they are written down for the next run, and `inputs` say where."""
+        if self.followed is None:
+            return self
+        return replace(self, followed=None, inputs={**self.inputs, STATE: save(models, shop, self.followed)})
 
     @property
     def hash(self) -> str:
@@ -47,21 +58,25 @@ class Given:
         return int(self.inputs["users"])
 
 
-def gather(lake: LakeStore, catalogue: Catalogue, shop: str, newest: Manifest | None, now: int) -> Given:
+def gather(
+    lake: LakeStore, catalogue: Catalogue, shop: str, newest: Manifest | None, now: int, *, known: Known | None = None
+) -> Given:
     """Return what a run at `now` (UTC ms) is given; `newest` is the shop's newest model, if there is one.
+
+    `known` spares reading what an earlier run read, and makes no other difference.
 
     An item that was deleted may still have events. It stays in the model, as part of people's histories, and is off
     sale: by the change log since the newest model, and by what that model's manifest calls gone.
     """
-    listing = listing_of(lake, shop)  # before reading, so that what arrives meanwhile is new next time
     items = sorted(catalogue.all(shop), key=lambda item: item.id)
-    known = {item.id for item in items}
+    on_sale = {item.id for item in items}
     since = 0 if newest is None else newest.inputs["catalogue_ts"] - CATALOGUE_LAG_MS
     changed = {change.item_id for change in catalogue.changes(shop, since)}
-    gone = sorted((changed | set(newest.inputs["gone"] if newest else ())) - known)
-    skipped: list[str] = []
-    events = read_events(lake, shop, COLUMNS, skipped)
-    sequences = sequences_from(events, known, EVENT_WEIGHTS)
+    gone = sorted((changed | set(newest.inputs["gone"] if newest else ())) - on_sale)
+    had = known or Known()
+    followed = follow(lake, shop, COLUMNS, had.segments, had.corrupt)
+    events = followed.events()
+    sequences = sequences_from(events, on_sale, EVENT_WEIGHTS)
     times = events.column("ts").to_numpy()
     inputs = {
         "from": iso(int(times.min())) if len(times) else None,
@@ -70,10 +85,12 @@ def gather(lake: LakeStore, catalogue: Catalogue, shop: str, newest: Manifest | 
         "users": len(np.unique(sequences.users)),
         "events": len(sequences),
         "catalogue": len(items),
-        "files": len(lake.list(shop_prefix("events", shop))),
-        "skipped": skipped,
+        "files": len(followed.listing),
+        "files_opened": followed.opened,
+        "rows_opened": followed.rows_opened,
+        "skipped": sorted(followed.corrupt),
         "gone": gone,
-        "listing": listing,
+        "listing": digest_of(followed.listing),
         "catalogue_ts": now,
         "hash": digest_of((_events_hash(events), *_fingerprints(items), *gone)),
     }
@@ -84,6 +101,7 @@ def gather(lake: LakeStore, catalogue: Catalogue, shop: str, newest: Manifest | 
         parents={item.id: item.parent_id for item in items if item.parent_id is not None},
         unavailable=frozenset(item.id for item in items if not item.available) | frozenset(gone),
         inputs=inputs,
+        followed=followed,
     )
 
 
@@ -100,11 +118,22 @@ def digest_of(texts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _events_hash(events: Any) -> str:
+def _events_hash(events: pa.Table) -> str:
     """Return a hash of the rows, whatever objects they came from: compaction makes nothing new."""
     digest = hashlib.sha256()
-    for batch in events.select(COLUMNS).to_batches(max_chunksize=1 << 16):
-        digest.update(orjson.dumps(batch.to_pydict()))
+    for name in COLUMNS:
+        column = events.column(name)
+        digest.update(np.packbits(column.is_valid().to_numpy()).tobytes())
+        if column.type == pa.string():
+            texts = pc.fill_null(column, "")
+            digest.update(pc.binary_length(texts).to_numpy().tobytes())
+            for chunk in texts.chunks:
+                _, offsets, data = chunk.buffers()
+                ends = np.frombuffer(offsets, dtype=np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+                if data is not None and len(chunk):
+                    digest.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
+        else:
+            digest.update(pc.fill_null(column, 0).to_numpy().tobytes())
     return digest.hexdigest()
 
 

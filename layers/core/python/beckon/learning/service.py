@@ -21,10 +21,11 @@ from beckon.lake.ports import LakeStore
 from beckon.lake.reading import read_exposures, shops
 from beckon.learning.calibration import POSITIVE_TYPES, fit_probability, seen_slots
 from beckon.learning.export import scorer_onnx
-from beckon.learning.gathering import Given, digest_of, gather, listing_of
+from beckon.learning.gathering import COLUMNS, Given, digest_of, gather, listing_of
 from beckon.learning.packaging import item_table, probes_of, reference_run, serving_of
 from beckon.learning.ports import Leases, Runs
 from beckon.learning.recipe import Recipe
+from beckon.learning.state import load
 from beckon.learning.training import Trained, train
 from beckon.values import SECOND_MS
 
@@ -82,13 +83,16 @@ class Retraining:
     def _run(self, shop: str, now: int, remaining_ms: Callable[[], int], *, force: bool) -> dict[str, Any]:
         began, total = time.perf_counter(), remaining_ms()
         newest = self._newest(shop)
-        given = gather(self.lake, self.catalogue, shop, newest, now)
+        known = load(self.models, shop, newest, COLUMNS)
+        given = gather(self.lake, self.catalogue, shop, newest, now, known=known)
+        del known  # the new state has its rows
         answer: dict[str, Any] = {"shop": shop, "model_id": None, "promoted": False, "rows": given.events.num_rows}
         if not given.sequences.ids:
             return answer | {"note": "no items: neither events that name one nor a catalogue"}
         if newest is not None and not force and (newest.inputs["hash"], newest.code_version) == (given.hash, VERSION):
             moved = self._waits(newest) and offer(self.models, shop, newest.model_id, now)
             return answer | {"promoted": moved, "note": f"nothing new since model {newest.model_id}"}
+        given = given.kept_for_the_next(self.models, shop)
         log.info("%s: %d events of %d items read", shop, len(given.sequences), len(given.sequences.ids))
         pointer = self.models.pointer(shop)
         champion = None if pointer is None else self._recipe(shop, pointer.model_id)
