@@ -60,12 +60,21 @@ def expected(history, shelf, days_to_halve=30.0) -> dict[str, float]:
 
 def test_interests_agree_with_every_tag_counted_by_itself() -> None:
     chance = random.Random(3)
+    shelf = [*SHELF, item("clog", categories=["feet"], brand="Fell"), item("mitt", categories=["sale"], brand="Fell")]
     for _ in range(30):
         history = [
-            (chance.choice(list(POINTS)), chance.choice(SHELF).id, round(chance.uniform(0, 90), 2)) for _ in range(12)
+            (chance.choice(list(POINTS)), chance.choice(shelf).id, round(chance.uniform(0, 90), 2)) for _ in range(12)
         ]
-        found = profile(*(event(kind, of, days=ago, message_id=f"m{n}") for n, (kind, of, ago) in enumerate(history)))
-        assert weights(found) == pytest.approx(expected(history, SHELF), rel=1e-9)
+        rows = [event(kind, of, days=ago, message_id=f"m{n}") for n, (kind, of, ago) in enumerate(history)]
+        found = weights(profile(*rows, shelf=shelf))
+        assert found == pytest.approx(expected(history, shelf), rel=1e-7)  # times are whole ms
+        assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_of_many_interests_the_strongest_are_kept() -> None:
+    shelf = [item(f"i{n}", brand=f"b{n // 2:02}") for n in range(60)]
+    found = profile(*(event("view", f"i{2 * n}", days=n) for n in range(30)), shelf=shelf)
+    assert list(weights(found)) == [f"brand=b{n:02}" for n in range(20)]
 
 
 def test_a_tag_that_everything_bears_says_nothing_and_one_that_a_single_item_bears_is_its_name() -> None:
@@ -152,6 +161,17 @@ def test_an_order_told_twice_and_its_outcome_are_bought_once() -> None:
     assert (found.habits.orders, found.habits.events) == (1, 2)
     assert found.value[0].spent == 25.0
     assert found.bought[0].quantity == 2
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_reports_of_one_thing_the_earlier_stands(turned) -> None:
+    told = [
+        event("purchase", "sock", days=9, message_id="same", value=7.0),
+        event("purchase", "sock", days=2, message_id="same", value=8.0),
+    ]
+    found = profile(*(reversed(told) if turned else told))
+    assert (found.value[0].spent, found.bought[0].ts) == (7.0, NOW - 9 * DAY_MS)
+    assert found.habits.last_seen == NOW - 9 * DAY_MS
 
 
 def test_an_outcome_whose_event_is_no_longer_read_still_counts() -> None:
