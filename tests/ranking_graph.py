@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from beckon.learning.chances import Calibration
 from beckon.learning.content import content_of
 from beckon.learning.export import scorer_onnx
 from beckon.learning.model import Model
@@ -12,7 +13,7 @@ from beckon.learning.sparse import SparseRows
 from tests.ranking_shop import CONTENT_SCALE, DENSE, IDS, PARTS, PRIOR, ROWS, TOKENS
 
 
-def graph(prior: np.ndarray = PRIOR, calibration: tuple[float, float] | None = None) -> bytes:
+def graph(prior: np.ndarray = PRIOR, calibration: Calibration | None = None) -> bytes:
     at, to = np.nonzero(ROWS)
     tokens = {item: [TOKENS[part]] for item, part in zip(IDS, PARTS, strict=True)}
     content = content_of(IDS, tokens, 3)  # its dense space is the tokens in another order; the plan has them in theirs

@@ -9,6 +9,7 @@ import pytest
 from beckon.artefact.integrity import digests
 from beckon.artefact.model import ITEMS, MANIFEST, SCORER, Manifest
 from beckon.learning import model as learnt
+from beckon.learning.chances import Calibration
 from beckon.learning.export import scorer_onnx
 from beckon.learning.model import Histories, describe, fit
 from beckon.learning.packaging import item_table, probes_of, serving_of
@@ -112,7 +113,7 @@ def test_equal_scores_come_by_index(scorer: Scorer) -> None:
 
 
 def test_a_calibrated_graph_gives_probabilities() -> None:
-    scores = OnnxScorer.open(graph(calibration=(2.0, -1.0))).score(inputs(k=1))
+    scores = OnnxScorer.open(graph(calibration=Calibration.of_score(2.0, -1.0))).score(inputs(k=1))
     assert scores.probability == pytest.approx([1 / (1 + np.exp(-(2 * 0.3 - 1)))])
 
 

@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from beckon.artefact.probes import passes
 from beckon.learning import content
+from beckon.learning.chances import Calibration
 from beckon.learning.export import scorer_onnx
 from beckon.learning.model import Histories, describe, fit, scores
 from beckon.learning.packaging import ExportFault, probes_of, reference_run
@@ -181,7 +182,7 @@ def test_padding_and_unknown_indices_change_nothing(model) -> None:
 
 def test_probability_is_the_calibrated_curve_or_nothing(model) -> None:
     assert np.isnan(run(model, inputs(model, ["abc"]))["probability"]).all()
-    found = run(replace(model, calibration=(2.0, -1.5)), inputs(model, ["abc"], k=3))
+    found = run(replace(model, calibration=Calibration.of_score(2.0, -1.5)), inputs(model, ["abc"], k=3))
     wanted = [1 / (1 + math.exp(-(2.0 * score - 1.5))) for score in found["score"][0].tolist()]
     np.testing.assert_allclose(found["probability"][0], wanted, rtol=1e-5)
 

@@ -366,8 +366,12 @@ def test_probability_is_calibrated_once_enough_seen_slots_were_acted_on() -> Non
     rows += [base | {"message_id": f"c-{p}", "type": "click", "user_key": p, "rec_id": f"r-{p}"} for p in acts]
     put(lake, pa.Table.from_pylist(rows, schema=schema), "11-12")
     service = shop(lake)
-    a, b = manifest_of(service, run(service)["model_id"]).settings["calibration"]
-    assert a > 0 > b
+    found = manifest_of(service, run(service)["model_id"])
+    assert found.settings["calibration"]["slopes"][0] > 0
+    assert found.serving.chances.surfaces.keys() <= {"home"}
+    believed = found.metrics["calibration"]
+    assert believed["log_loss"][believed["method"]] < believed["log_loss"]["base"]
+    assert believed["segments"][0]["slots"] == 600
     plain = shop(lake_of())
     assert manifest_of(plain, run(plain)["model_id"]).settings["calibration"] is None
 

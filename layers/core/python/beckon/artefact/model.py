@@ -14,12 +14,33 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Chances:
+    """What a caller does to the graph's probability σ(z): σ(A·(z − v[place] + v[position]) + B).
+
+    The graph cannot know the `surfaces`, each with its (A, B): (1, 0) where one is not named. It takes the place in its
+    output for the position in the list; where variants of an item were left out between, the two differ.
+    `positions` v are log odds by band, `position_starts` where each band starts (the first is 1).
+    """
+
+    surfaces: Mapping[str, tuple[float, float]]
+    position_starts: tuple[int, ...]
+    positions: tuple[float, ...]
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Chances":
+        """Return what `asdict` wrote."""
+        surfaces = {name: (float(line[0]), float(line[1])) for name, line in record["surfaces"].items()}
+        return cls(surfaces, tuple(record["position_starts"]), tuple(record["positions"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """What a caller of scorer.onnx must know to build its inputs.
 
     `history_length` L: how many of the newest events to send; `recency` ρ: weight of the k-th newest is ρ^k times
     `event_weights[type]` (types not named count 0); `dense` D: columns of `need` and `extra`; `exclude_seen`: whether
-    items of the history are left out, because the shop's data has no repeats.
+    items of the history are left out, because the shop's data has no repeats; `chances`: how to finish the graph's
+    probability, None where it is not calibrated.
     """
 
     history_length: int
@@ -27,6 +48,14 @@ class Serving:
     event_weights: Mapping[str, float]
     dense: int
     exclude_seen: bool
+    chances: Chances | None = None
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Serving":
+        """Return what `asdict` wrote; fields a newer version added are ignored."""
+        known = {name: record[name] for name in cls.__slots__ if name in record}
+        chances = record.get("chances")
+        return cls(**(known | {"chances": None if chances is None else Chances.from_record(chances)}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +98,7 @@ class Manifest:
     def from_record(cls, record: Mapping[str, Any]) -> "Manifest":
         """Return the manifest `to_record` wrote; fields a newer version added are ignored."""
         known = {name: record[name] for name in cls.__slots__ if name in record}
-        serving = Serving(**{n: record["serving"][n] for n in Serving.__slots__})
+        serving = Serving.from_record(record["serving"])
         probes = tuple(Probe(**{n: p[n] for n in Probe.__slots__}) for p in record["probes"])
         return cls(**(known | {"serving": serving, "probes": probes}))
 

@@ -21,7 +21,10 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """A list that was served to one person, with what is needed to learn from it later."""
+    """A list that was served to one person, with what is needed to learn from it later.
+
+    `history` is how many items of the past the graph was sent, which probabilities depend on.
+    """
 
     shop: str
     rec_id: str
@@ -34,6 +37,7 @@ class Exposure:
     experiment: str | None = None
     variant: str | None = None
     assignment_probability: float | None = None
+    history: int | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return the exposure as plain JSON values; absent fields are left out."""

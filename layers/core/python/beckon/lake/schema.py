@@ -51,6 +51,7 @@ EXPOSURES = _schema(
     ("experiment", pa.string()),
     ("variant", pa.string()),
     ("assignment_probability", pa.float64()),
+    ("history", pa.int64()),
     (
         "slots",
         pa.list_(

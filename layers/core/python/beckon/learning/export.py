@@ -74,9 +74,7 @@ class _Writer:
         self.dense_of_items = g.op("Slice", self.dense, g.ints(0), g.ints(self.n))
         self.content_scale = g.number(model.content_scale)
         self.repeat_scale = g.number(model.repeat_scale)
-        a, b = model.calibration or (float("nan"), float("nan"))
-        self.slope = g.store("calibration_slope", np.array(a, dtype=np.float32))
-        self.offset = g.store("calibration_offset", np.array(b, dtype=np.float32))
+        self.calibration = model.calibration
 
     def history(self) -> None:
         """The history with padding sent to the empty row, and how large everything is."""
@@ -133,8 +131,9 @@ class _Writer:
         g = self.g
         g.output("items", g.where(chosen.is_real, chosen.index, g.whole(-1)))
         g.output("score", chosen.score)
-        chance = g.op("Sigmoid", g.add(g.mul(chosen.score, self.slope), self.offset))
-        g.output("probability", g.where(chosen.is_real, chance, g.number(float("nan"))))
+        unknown = g.filled(FLOAT, float("nan"), g.op("Shape", chosen.score))
+        chance = unknown if self.calibration is None else self.calibration.write(g, chosen.score, self.n)
+        g.output("probability", g.where(chosen.is_real, chance, unknown))
         g.output("reasons", self._reasons(chosen))
 
     def to_bytes(self) -> bytes:

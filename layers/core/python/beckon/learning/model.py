@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beckon.learning.chances import Calibration
 from beckon.learning.content import Content, content_of
 from beckon.learning.counts import directed_counts, row_scale, transition_rows
 from beckon.learning.recipe import Recipe
@@ -21,7 +22,7 @@ class Model:
     """Everything that scores.
 
     `ids` the items in index order; `rows` M [items, items]; `content` F and its dense space; `trend` [items] in 0..1;
-    `scale` σ; `calibration` (a, b) of probability = 1/(1 + e^−(a·score + b)), None until there is enough to fit it.
+    `scale` σ; `calibration` of probabilities, None until there is enough to fit it.
     """
 
     ids: tuple[str, ...]
@@ -30,7 +31,7 @@ class Model:
     trend: Floats
     scale: float
     recipe: Recipe
-    calibration: tuple[float, float] | None = None
+    calibration: Calibration | None = None
 
     @property
     def content_scale(self) -> float:

@@ -9,8 +9,9 @@ import orjson
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from beckon.artefact.model import ItemTable, Probe, Serving
+from beckon.artefact.model import Chances, ItemTable, Probe, Serving
 from beckon.artefact.probes import Run, score_or_none
+from beckon.learning.chances import POSITION_STARTS
 from beckon.learning.model import Histories, Model, scores
 
 PROBE_K = 10
@@ -23,12 +24,14 @@ class ExportFault(RuntimeError):
 
 def serving_of(model: Model, *, exclude_seen: bool) -> Serving:
     """Return what a caller of the model's scorer.onnx must know."""
+    found = model.calibration
     return Serving(
         history_length=model.recipe.history_length,
         recency=model.recipe.recency,
         event_weights=dict(sorted(model.recipe.event_weights.items())),
         dense=model.content.dense.shape[1],
         exclude_seen=exclude_seen,
+        chances=None if found is None else Chances(found.surfaces, POSITION_STARTS, found.positions),
     )
 
 

@@ -19,12 +19,14 @@ from beckon.artefact.registry import offer, read_manifest
 from beckon.catalog.ports import Catalogue
 from beckon.lake.ports import LakeStore
 from beckon.lake.reading import read_exposures, shops
-from beckon.learning.calibration import POSITIVE_TYPES, fit_probability, seen_slots
+from beckon.learning.calibration import Fitted, fit_probability
 from beckon.learning.export import scorer_onnx
 from beckon.learning.gathering import COLUMNS, Given, digest_of, gather, listing_of
 from beckon.learning.packaging import item_table, probes_of, reference_run, serving_of
 from beckon.learning.ports import Leases, Runs
 from beckon.learning.recipe import Recipe
+from beckon.learning.reliability import by_segment
+from beckon.learning.slots import EXPOSURE_COLUMNS, POSITIVE_TYPES, seen_slots
 from beckon.learning.state import load
 from beckon.learning.training import Trained, train
 from beckon.values import SECOND_MS
@@ -97,7 +99,8 @@ class Retraining:
         pointer = self.models.pointer(shop)
         champion = None if pointer is None else self._recipe(shop, pointer.model_id)
         trained = train(given.sequences, given.tokens, champion, lambda: remaining_ms() > RESERVE * total)
-        model = replace(trained.model, calibration=_calibrated(self.lake, shop, given.events))
+        chances = _calibrated(self.lake, shop, given.events, trained.model.recipe)
+        model = replace(trained.model, calibration=None if chances is None else chances.calibration)
         trained = replace(trained, model=model)
         scorer = scorer_onnx(model)
         items = item_table(model, given.parents, given.unavailable, now)
@@ -106,7 +109,7 @@ class Retraining:
         seconds = round(time.perf_counter() - began, 3)
         peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
         good = passes(reference_run(scorer), probes) and (trained.is_better_than_nothing or pointer is None)
-        metrics = {**trained.metrics, "gate": {"passed": good}}
+        metrics = {**trained.metrics, "calibration": _believed(chances), "gate": {"passed": good}}
         manifest = replace(manifest, metrics=metrics, resources={"seconds": seconds, "peak_mib": peak})
         self.models.write(shop, manifest.model_id, SCORER, scorer)
         self.models.write(shop, manifest.model_id, ITEMS, items)
@@ -145,6 +148,7 @@ def _manifest(
     shop: str, now: int, given: Given, trained: Trained, *, files: Mapping[str, bytes], probes: tuple[Probe, ...]
 ) -> Manifest:
     """Return the manifest, but for inputs and resources; the id sorts by time and ends in a hash of the files."""
+    calibration = trained.model.calibration
     digest = digests(files)
     moment = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     return Manifest(
@@ -159,19 +163,24 @@ def _manifest(
         settings={
             "recipe": trained.model.recipe.to_record(),
             "scale": trained.model.scale,
-            "calibration": trained.model.calibration,
+            "calibration": None if calibration is None else calibration.to_record(),
             "trace": list(trained.trace),
         },
         metrics=trained.metrics,
     )
 
 
-def _calibrated(lake: LakeStore, shop: str, events: Any) -> tuple[float, float] | None:
-    """Return the probability's (a, b), None until enough seen slots were acted on.
-
-    Scores are those that were served, whichever model gave them: successive models score on one scale.
-    """
+def _calibrated(lake: LakeStore, shop: str, events: Any, recipe: Recipe) -> Fitted | None:
+    """Return the probability's calibration, None until enough seen slots were acted on."""
     if not set(POSITIVE_TYPES) & set(events.column("type").unique().to_pylist()):
         return None
-    exposures = read_exposures(lake, shop, ("rec_id", "user_key", "ts", "slots"))
-    return fit_probability(*seen_slots(exposures, events))
+    exposures = read_exposures(lake, shop, EXPOSURE_COLUMNS)
+    return fit_probability(seen_slots(exposures, events, recipe.event_weights))
+
+
+def _believed(chances: Fitted | None) -> dict[str, Any] | None:
+    """Return how far the held-out chances can be believed, by segment; the losses are nats a slot."""
+    if chances is None:
+        return None
+    segments = [one.to_record() for one in by_segment(chances.slots, chances.held)]
+    return {"method": chances.calibration.method, "log_loss": dict(chances.calibration.losses), "segments": segments}

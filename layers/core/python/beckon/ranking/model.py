@@ -51,11 +51,15 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The list, by which policy it was made, and what its reader should know about it."""
+    """The list, by which policy it was made, and what its reader should know about it.
+
+    `history`: of how many items of the past, or of the request, it was made.
+    """
 
     items: tuple[Ranked, ...]
     policy: str
     note: str | None = None
+    history: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """From history and assortment to a list with reasons: pure, one run of the graph or a few where variants crowd."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,12 @@ from beckon.events.model import Event
 from beckon.ranking.assortment import Assortment
 from beckon.ranking.model import Ranked, Ranking, Reason, Request
 from beckon.ranking.ports import Inputs, Scorer, Scores
+from beckon.ranking.probability import finished
 
 MARGIN = 10  # candidates beyond k, for variants that collapse
 WIDEN = 4  # times as many when that was not enough
 
+type Placed = tuple[int, Ranked]  # with its place in the graph's answer, from 1
 type Ask = Callable[[int], Iterator[Ranked]]  # the best k of a request
 
 UNKNOWN_SEED = "item {seed!r} is not in the model; trending items instead. New items join at the next retrain"
@@ -52,10 +54,13 @@ def rank(
     seeds = _seeds(request, history, serving, assortment)
     allowed = _allowed(request, history, serving, assortment)
     ask = _asking(seeds, allowed, serving, assortment, scorer)
-    items = _rerank(request, ask) if request.surface == "rerank" else _best(request.k, assortment, ask)
+    found = _rerank(request, ask) if request.surface == "rerank" else _best(request.k, assortment, ask)
+    items = tuple(
+        _finished(one, place, position, request.surface, serving) for position, (place, one) in enumerate(found, 1)
+    )
     named = "personal" if request.surface == "home" else request.surface
     policy = named if seeds.indices else "trending"
-    return Ranking(items, policy, seeds.note or (None if items else NOTHING_LEFT))
+    return Ranking(items, policy, seeds.note or (None if items else NOTHING_LEFT), len(seeds.indices))
 
 
 def _seeds(request: Request, history: Sequence[Event], serving: Serving, assortment: Assortment) -> _Seeds:
@@ -103,27 +108,33 @@ def _allowed(request: Request, history: Sequence[Event], serving: Serving, assor
     return allowed
 
 
-def _best(k: int, assortment: Assortment, ask: Ask) -> tuple[Ranked, ...]:
+def _best(k: int, assortment: Assortment, ask: Ask) -> tuple[Placed, ...]:
     """Return the best k, one of each group of variants."""
     if not assortment.has_variants:
-        return tuple(ask(k))
+        return tuple(enumerate(ask(k), 1))
     count = k + MARGIN
     while True:
-        found = list(ask(count))
-        best_of_group: dict[int, Ranked] = {}
-        for one in found:
-            best_of_group.setdefault(int(assortment.groups[assortment.index[one.id]]), one)
+        found = list(enumerate(ask(count), 1))
+        best_of_group: dict[int, Placed] = {}
+        for place, one in found:
+            best_of_group.setdefault(int(assortment.groups[assortment.index[one.id]]), (place, one))
         if len(best_of_group) >= k or len(found) < count:
             return tuple(best_of_group.values())[:k]
         count *= WIDEN
 
 
-def _rerank(request: Request, ask: Ask) -> tuple[Ranked, ...]:
+def _rerank(request: Request, ask: Ask) -> tuple[Placed, ...]:
     """Return all of the caller's items: by score, then those the model cannot score, in the caller's order."""
     known = tuple(ask(len(request.items)))
     placed = {one.id for one in known}
     rest = (item for item in request.items if item not in placed and item not in request.exclude)
-    return (*known, *(Ranked(item, 0.0, 0.0, None, ()) for item in rest))[: request.k]
+    return tuple(enumerate((*known, *(Ranked(item, 0.0, 0.0, None, ()) for item in rest)), 1))[: request.k]
+
+
+def _finished(one: Ranked, place: int, position: int, surface: str, serving: Serving) -> Ranked:
+    if one.probability is None or serving.chances is None:
+        return one
+    return replace(one, probability=finished(one.probability, place, position, surface, serving.chances))
 
 
 def _asking(seeds: _Seeds, allowed: NDArray[np.bool_], serving: Serving, assortment: Assortment, scorer: Scorer) -> Ask:

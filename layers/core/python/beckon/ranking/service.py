@@ -64,6 +64,7 @@ class Recommending:
                 Slot(one.id, position, one.score, one.final_score)
                 for position, one in enumerate(ranking.items, start=1)
             ),
+            history=ranking.history,
         )
         with _timed(steps, "ms_exposure"):
             self.exposures.log(exposure)
