@@ -1,7 +1,7 @@
 """A small shop with a planted structure, its scorer in plain numpy, and fakes of ranking's ports."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +11,7 @@ import orjson
 from numpy.typing import NDArray
 
 from beckon.artefact.model import ITEMS, MANIFEST, SCORER, ItemTable, Manifest, Pointer, Probe, Serving
+from beckon.artefact.ports import Stored
 from beckon.catalog.model import Item
 from beckon.catalog.ports import Change
 from beckon.conversions.model import Exposure
@@ -145,8 +146,10 @@ class FakeModels:
     """A fake of `ModelStore`: files and pointers in memory."""
 
     def __init__(self) -> None:
-        self.files: dict[tuple[str, str, str], bytes] = {}
+        self.kept: dict[tuple[str, str, str], bytes] = {}
         self.pointers: dict[str, Pointer] = {}
+        self.modified: dict[tuple[str, str, str], int] = {}
+        self.clock = NOW
         self.asked: list[str] = []
         self.fault: Exception | None = None
 
@@ -166,15 +169,24 @@ class FakeModels:
         return True
 
     def read(self, shop: str, model_id: str, name: str) -> bytes:
-        if (shop, model_id, name) not in self.files:
+        if (shop, model_id, name) not in self.kept:
             raise FileNotFoundError(name)
-        return self.files[shop, model_id, name]
+        return self.kept[shop, model_id, name]
 
     def write(self, shop: str, model_id: str, name: str, content: bytes) -> None:
-        self.files[shop, model_id, name] = content
+        self.kept[shop, model_id, name] = content
+        self.modified[shop, model_id, name] = self.clock
+
+    def files(self, shop: str) -> Iterator[Stored]:
+        return (
+            Stored(m, name, self.modified.get((s, m, name), self.clock)) for s, m, name in list(self.kept) if s == shop
+        )
+
+    def delete(self, shop: str, model_id: str, name: str) -> None:
+        self.kept.pop((shop, model_id, name), None)
 
     def models(self, shop: str) -> list[str]:
-        return sorted({m for s, m, name in self.files if s == shop and name == MANIFEST}, reverse=True)
+        return sorted({m for s, m, name in self.kept if s == shop and name == MANIFEST}, reverse=True)
 
 
 class AtOnce(Executor):

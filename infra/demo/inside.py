@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -9,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from beckon.artefact.model import MANIFEST, Pointer
+from beckon.artefact.ports import Stored
 from beckon.catalog.model import Item
 from beckon.catalog.ports import Change
 from beckon.conversions.model import Exposure
@@ -89,6 +91,14 @@ class MemoryModels:
     def write(self, shop: str, model_id: str, name: str, content: bytes) -> None:  # noqa: ARG002 - the port's
         """Keep a file."""
         self._files[model_id, name] = content
+
+    def files(self, shop: str) -> Iterator[Stored]:  # noqa: ARG002 - the port's
+        """Yield the files, all written just now: nothing here grows old."""
+        return (Stored(model_id, name, sys.maxsize) for model_id, name in list(self._files))
+
+    def delete(self, shop: str, model_id: str, name: str) -> None:  # noqa: ARG002 - the port's
+        """Remove a file."""
+        self._files.pop((model_id, name), None)
 
     def models(self, shop: str) -> list[str]:  # noqa: ARG002 - the port's
         """Return the ids of models that have a manifest, newest first."""

@@ -169,6 +169,7 @@ def test_a_function_may_do_what_it_does_and_nothing_else(resources):
             "s3:ListBucket": {"LakeBucket", "ModelBucket"},
             "s3:GetObject": {"LakeBucket/lake/*", "ModelBucket/models/*"},
             "s3:PutObject": {"ModelBucket/models/*"},
+            "s3:DeleteObject": {"ModelBucket/models/*"},
         }
         | on("Table", f"{table}Query", f"{table}PutItem", f"{table}DeleteItem")
         | on("RetrainFunction", "lambda:InvokeFunction"),

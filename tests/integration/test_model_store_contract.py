@@ -84,6 +84,21 @@ def test_only_models_with_a_manifest_are_listed_newest_first(store) -> None:
     assert store.models("north") == [NEW, OLD]
 
 
+def test_files_are_listed_with_their_time_and_removed_one_by_one(store) -> None:
+    for shop, model_id, name in (("north", OLD, SCORER), ("north", OLD, MANIFEST), ("northern", OLD, SCORER)):
+        store.write(shop, model_id, name, b"x")
+    store.write("north", "state", "abc", b"y")
+    store.move("north", Pointer(OLD, NOW), None)
+    found = {(one.model_id, one.name): one.modified for one in store.files("north")}
+    assert set(found) == {(OLD, SCORER), (OLD, MANIFEST), ("state", "abc")}
+    assert all(one > 1_700_000_000_000 for one in found.values())
+    store.delete("north", OLD, MANIFEST)
+    store.delete("north", OLD, MANIFEST)
+    assert store.models("north") == []
+    assert {(one.model_id, one.name) for one in store.files("north")} == {(OLD, SCORER), ("state", "abc")}
+    assert len(list(store.files("northern"))) == 1
+
+
 @pytest.mark.usefixtures("aws")
 def test_a_fault_of_the_bucket_raises() -> None:
     nowhere = S3ModelStore(clients.s3(), "no-such-bucket")
@@ -93,6 +108,7 @@ def test_a_fault_of_the_bucket_raises() -> None:
         lambda: nowhere.write("north", NEW, SCORER, b""),
         lambda: nowhere.move("north", Pointer(NEW, NOW), None),
         lambda: nowhere.models("north"),
+        lambda: nowhere.delete("north", NEW, SCORER),
     ):
         with pytest.raises(ClientError):
             ask()

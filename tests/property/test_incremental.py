@@ -185,8 +185,8 @@ def test_a_model_made_by_reading_on_is_a_full_retrains_to_the_byte(nights) -> No
     for n, night in enumerate(nights):
         for what in night:
             happen(lake, what)
-        for key in [one for one in whole.models.files if one[1] == STATE]:
-            del whole.models.files[key]
+        for key in [one for one in whole.models.kept if one[1] == STATE]:
+            del whole.models.kept[key]
         done = [one.retrain(SHOP, "run", NOW + n * DAY_MS, lambda: A_LOT, force=True) for one in (reading_on, whole)]
         assert done[0]["model_id"] == done[1]["model_id"]
         for name in (SCORER, ITEMS):

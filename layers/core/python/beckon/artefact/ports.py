@@ -1,8 +1,19 @@
 """Where model artefacts are kept."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from beckon.artefact.model import Pointer
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file of a model as the store lists it; `modified` is UTC ms."""
+
+    model_id: str
+    name: str
+    modified: int
 
 
 class ModelStore(Protocol):
@@ -26,4 +37,12 @@ class ModelStore(Protocol):
 
     def models(self, shop: str) -> list[str]:
         """Return the ids of the shop's models that have a manifest, newest first (ids sort by time)."""
+        ...
+
+    def files(self, shop: str) -> Iterator[Stored]:
+        """Yield every file of the shop's models and of its states, in no particular order; pointers are none."""
+        ...
+
+    def delete(self, shop: str, model_id: str, name: str) -> None:
+        """Remove a file; one that is gone already is no fault."""
         ...

@@ -1,11 +1,13 @@
 """Model files and pointers in S3."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from botocore.exceptions import ClientError
 
 from beckon.artefact.model import MANIFEST, Pointer
+from beckon.artefact.ports import Stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -81,10 +83,20 @@ class S3ModelStore:
 
     def models(self, shop: str) -> list[str]:
         """Return the ids of models with a manifest, from a listing of the shop's files."""
+        return sorted((one.model_id for one in self.files(shop) if one.name == MANIFEST), reverse=True)
+
+    def files(self, shop: str) -> Iterator[Stored]:
+        """Yield every file, from a listing."""
         prefix = f"models/{shop}/"
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        keys = [one["Key"].removeprefix(prefix).split("/") for page in pages for one in page.get("Contents", ())]
-        return sorted((parts[0] for parts in keys if parts[1:] == [MANIFEST]), reverse=True)
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+            for one in page.get("Contents", ()):
+                model_id, _, name = one["Key"].removeprefix(prefix).partition("/")
+                if name:
+                    yield Stored(model_id, name, int(one["LastModified"].timestamp() * 1000))
+
+    def delete(self, shop: str, model_id: str, name: str) -> None:
+        """Remove one file."""
+        self._client.delete_object(Bucket=self._bucket, Key=f"models/{shop}/{model_id}/{name}")
 
 
 def _code(fault: ClientError) -> str:

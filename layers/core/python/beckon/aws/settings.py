@@ -54,10 +54,11 @@ class AttributeSettings(Settings):
 
 
 class RetrainSettings(Settings):
-    """retrain reads `lake_bucket` and writes models to `model_bucket`."""
+    """retrain reads `lake_bucket`, writes models to `model_bucket` and keeps the `models_kept` newest of a shop."""
 
     lake_bucket: str
     model_bucket: str
+    models_kept: Annotated[int, Field(ge=1)]
 
 
 class RecommendSettings(Settings):

@@ -20,6 +20,7 @@ from beckon.catalog.ports import Catalogue
 from beckon.lake.ports import LakeStore
 from beckon.lake.reading import read_exposures, shops
 from beckon.learning.calibration import Fitted, fit_probability
+from beckon.learning.clearing import clear
 from beckon.learning.export import scorer_onnx
 from beckon.learning.gathering import COLUMNS, Given, digest_of, gather, listing_of
 from beckon.learning.packaging import item_table, probes_of, reference_run, serving_of
@@ -40,13 +41,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Retraining:
-    """Trains shops. `known_shops` lists those that exist, with or without events."""
+    """Trains shops. `known_shops` lists those that exist, with or without events; the `models_kept` newest stay."""
 
     lake: LakeStore
     catalogue: Catalogue
     models: ModelStore
     leases: Leases
     known_shops: Callable[[], Iterable[str]]
+    models_kept: int = 30
 
     def due(self) -> list[str]:
         """Return the shops with lake objects or catalogue changes that their newest model does not know, sorted."""
@@ -70,7 +72,8 @@ class Retraining:
         if not self.leases.take(shop, owner, now, now + remaining_ms() + GRACE_MS):
             return {"shop": shop, "model_id": None, "promoted": False, "note": "another run is training this shop"}
         try:
-            return self._run(shop, now, remaining_ms, force=force)
+            done = self._run(shop, now, remaining_ms, force=force)
+            return done | {"cleared": clear(self.models, shop, now, self.models_kept).total}
         finally:
             self.leases.release(shop, owner)
 

@@ -26,6 +26,7 @@ def retraining() -> Retraining:
         models=S3ModelStore(clients.s3(), settings.model_bucket),
         leases=DynamoLeases(*table),
         known_shops=DynamoKeys(*table).shops,
+        models_kept=settings.models_kept,
     )
 
 
