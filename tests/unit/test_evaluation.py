@@ -1,6 +1,7 @@
 """Full ranking, ties against us, repeats and new items apart."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from beckon.learning.evaluation import (
 )
 from beckon.learning.model import Histories, describe, fit, scores
 from beckon.learning.recipe import Recipe
+from beckon.values import DAY_MS
 from tests.learning_shop import TOKENS, VISITS, sequences
 
 RECIPE = Recipe(prior=0.05, repeat=0.5)
@@ -59,11 +61,22 @@ def test_equal_scores_are_ranked_against_us() -> None:
 
 
 def test_popularity_counts_people_not_events() -> None:
-    looped, target = sequences({"ann": "cccccc", "bob": "a", "cat": "a", "dan": "bc"}), sequences({"dan": "bac"})
+    looped, target = sequences({"ann": "cccccc", "bob": "a", "cat": "a", "dan": "bb"}), sequences({"dan": "bac"})
     assert looped.ids[:3] == target.ids[:3]
     places = leave_out(target, 0, 50)
     rank = popularity_ranks(looped, places, exclude_seen=False)
-    assert rank.tolist() == [2]  # a and c were each met by two people: the tie is against us
+    assert rank.tolist() == [2]  # a was met by two people, c by one
+
+
+def test_popularity_is_the_better_of_ever_and_lately() -> None:
+    visits = {"ann": "ab", "bob": "ab", "cat": "ab", "dan": "gc", "eve": "gc"}
+    found = sequences(visits)
+    old = replace(found, ts=np.where(found.items < 2, found.ts - 90 * DAY_MS, found.ts))
+    ends = leave_out(old, 0, 50)
+    for wanted, best in ((found.ids.index("b"), 2), (found.ids.index("c"), 2)):
+        some = replace(ends, items=np.full(len(ends), wanted, dtype=ends.items.dtype))
+        # Ever: a and b by three, c and g by two. Lately: c and g before a and b. Ties against.
+        assert popularity_ranks(old, some, exclude_seen=False).tolist() == [best] * 5
 
 
 def test_the_last_item_baseline_is_the_history_newest_first() -> None:

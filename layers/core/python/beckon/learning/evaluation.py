@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from beckon.learning.model import Histories, Model, scores, users_at_once
 from beckon.learning.sequences import Sequences
 from beckon.learning.sparse import Bools, Floats, Ints, Longs
+from beckon.values import DAY_MS
 
 MISSED = np.iinfo(np.int64).max
+POPULAR_HALF_LIFE_MS = 14 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +80,26 @@ def model_ranks(model: Model, targets: Targets, *, exclude_seen: bool) -> Longs:
 
 
 def popularity_ranks(sequences: Sequences, targets: Targets, *, exclude_seen: bool) -> Longs:
-    """Return the target's rank by how many people of `sequences` met an item, ties against it, as in `model_ranks`."""
-    once = sequences.latest_of_pairs()
-    popular = np.bincount(sequences.items[once], minlength=len(sequences.ids)).astype(np.float32)
+    """Return the target's rank by popularity in `sequences`, ties against it, as in `model_ranks`.
+
+    Popularity is how many people met an item, ever or with a half-life of two weeks: the better of both by N@10 of
+    these very targets, so that nothing passes for good by being compared with the weaker one.
+    """
+    once = sequences.where(np.isin(np.arange(len(sequences)), sequences.latest_of_pairs(), assume_unique=True))
+    ages = (once.ts.max(initial=0) - once.ts) / POPULAR_HALF_LIFE_MS
+    both = [
+        _ranks_by(np.bincount(once.items, weights=weights, minlength=len(once.ids)), targets, exclude_seen=exclude_seen)
+        for weights in (np.ones(len(once)), np.exp2(-np.minimum(ages, 1_000.0)))
+    ]
+    return max(both, key=lambda ranks: float(gains(ranks).sum()))
+
+
+def _ranks_by(popular: NDArray[np.float64], targets: Targets, *, exclude_seen: bool) -> Longs:
     ranks = np.empty(len(targets), dtype=np.int64)
     step = max(1, (1 << 22) // max(1, len(popular)))
     for first in range(0, len(targets), step):
         block = slice(first, min(first + step, len(targets)))
-        found = np.tile(popular, (block.stop - block.start, 1))
+        found = np.tile(popular.astype(np.float32), (block.stop - block.start, 1))
         ranks[block] = ranks_in(found, targets, block, exclude_seen=exclude_seen)
     return ranks
 
