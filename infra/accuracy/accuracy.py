@@ -13,12 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from beckon.catalog.model import Item
+from beckon.events.takeback import UNDOES
+from beckon.learning.coldstart import has_few_repeats, warmth
 from beckon.learning.evaluation import MISSED, Targets, gains, last_item_ranks, leave_out, popularity_ranks, recalls
 from beckon.learning.export import scorer_onnx
 from beckon.learning.model import Model, describe, fit
 from beckon.learning.recipe import EVENT_WEIGHTS, Recipe
 from beckon.learning.sequences import sequences_from
-from beckon.learning.training import Holdout, has_few_repeats, holdout, tuned
+from beckon.learning.training import Holdout, holdout, tuned
 from infra.demo import rows
 from infra.demo.progress import Told
 
@@ -41,8 +43,8 @@ def accuracy(data: Path, items: Path | None, protocol: str, predictions: Path | 
     with told.stage(f"reading {data}"):
         events, people = events_in(data)
         tokens = {} if items is None else dict(tokens_in(items))
-    sequences = sequences_from(events, tokens, EVENT_WEIGHTS)
     start = Recipe()
+    sequences = sequences_from(events, tokens, EVENT_WEIGHTS).of_people()
     if protocol == "leave-one-out":
         targets = leave_out(sequences, 0, start.history_length)
         split = Holdout(protocol, sequences.where(sequences.from_end() > 1), targets)
@@ -60,7 +62,8 @@ def accuracy(data: Path, items: Path | None, protocol: str, predictions: Path | 
     fitting = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # before onnxruntime, which retrain does not have
     with told.stage(f"ranking for {len(split.targets):,} people with scorer.onnx"):
-        lists, ranks = _ranked(model, split.targets, exclude_seen=exclude_seen)
+        targets = split.targets.weighed(recipe.event_weights)
+        lists, ranks = _ranked(model, targets, exclude_seen=exclude_seen)
     if predictions is not None:
         owners = split.targets.events.users[split.targets.last].tolist()
         _write(predictions, lists, [people[owner] for owner in owners], sequences.ids)
@@ -76,6 +79,7 @@ def accuracy(data: Path, items: Path | None, protocol: str, predictions: Path | 
         "new": _metrics(ranks[~split.targets.is_repeat]),
         "popularity": _metrics(popular),
         "last_item": _metrics(last_item_ranks(split.targets)),
+        "cold_start": warmth(ranks, popular, split.targets, split.known),
         "ties": "against us",
         "exclude_seen": exclude_seen,
         "seconds_tuning": round(tuning, 3),
@@ -93,8 +97,7 @@ def events_in(path: Path) -> tuple[pa.Table, list[str]]:
     for number, row in enumerate(rows.read(path)):
         ts = rows.time_of(row["timestamp"], form)
         kind = row.get("event", "").strip().lower() or rows.DEFAULT_EVENT
-        kind = kind if kind in EVENT_WEIGHTS or kind in {"refund", "search", "impression"} else "custom"
-        if ts is not None and row["user"].strip() and row["item"].strip() and kind in EVENT_WEIGHTS:
+        if ts is not None and row["user"].strip() and row["item"].strip() and (kind in EVENT_WEIGHTS or kind in UNDOES):
             found.append((row["user"].strip(), ts, number, row["item"].strip(), kind))
     found.sort()
     users, times, _, items, kinds = zip(*found, strict=True) if found else ((),) * 5

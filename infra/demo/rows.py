@@ -25,7 +25,7 @@ NEEDED = ("user", "item", "timestamp")
 DEFAULT_EVENT = "view"
 NO_TIME = "(empty)"  # a message without a time would mean now
 NUMBERS = frozenset({"price", "value", "quantity"})
-_TYPES = frozenset({"view", "click", "cart", "purchase", "refund", "search", "impression", "rating"})
+_TYPES = frozenset({"view", "click", "cart", "remove", "purchase", "refund", "search", "impression", "rating"})
 _LATEST_MS = 10**13 - 1  # the year 2286, Beckon's own limit: beyond it, what looks like seconds is milliseconds
 _GZIP = b"\x1f\x8b"
 

@@ -66,7 +66,7 @@ def test_the_last_two_events_of_a_person_teach_nothing(files) -> None:
     with told:
         csv.writer(told).writerows(
             [("user", "item", "timestamp")]
-            + [(f"p{n}", item, n * 10 + at) for n in range(60) for at, item in enumerate(("a", "b", "z"))]
+            + [(f"p{n}", item, n * 10 + at) for n in range(200) for at, item in enumerate(("a", "b", "z"))]
         )
     found = accuracy(folder / "told.csv", None, "leave-one-out", None, Told())
     # Everybody goes a → b → z, but b and z are kept back from fitting: z cannot be foretold, and ties count against us.

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from beckon.ranking.model import Ranking, Request
-from beckon.ranking.rank import NOTHING_LEFT, rank
+from beckon.ranking.rank import NOTHING_LEFT, history_types, rank
 from tests.ranking_shop import SERVING, TREND, NumpyScorer, assortment, changed, deleted, event
 
 
@@ -242,3 +242,19 @@ def test_the_graph_is_asked_for_no_more_than_is_eligible() -> None:
 
 def test_weights_are_finite_numbers() -> None:
     assert all(math.isfinite(one.score) for one in asked("home", event("cap"), event("coat")).items)
+
+
+def test_what_was_taken_back_speaks_for_nothing_and_takes_no_place() -> None:
+    kept = [event("cap", "click", ago=5)]
+    back = [
+        event("boot", "remove", ago=1),
+        event("glove", "refund", ago=2, order_id="o1"),
+        event("glove", "purchase", ago=3, order_id="o1"),
+        event("boot", "cart", ago=4),
+    ]
+    assert asked("home", *back, *kept).items == asked("home", *kept).items
+    assert asked("home", *back[2:], *kept).items != asked("home", *kept).items
+
+
+def test_refunds_and_removals_are_read_with_the_history() -> None:
+    assert history_types(SERVING) == {"view", "click", "cart", "purchase", "refund", "remove"}

@@ -346,9 +346,11 @@ def test_variants_keep_their_parent() -> None:
 
 
 def test_seen_items_are_left_out_only_where_nobody_comes_back() -> None:
-    once, again = shop(lake_of(follows(50))), shop(lake_of())
+    once, few, again = shop(lake_of(follows(60))), shop(lake_of(follows(50))), shop(lake_of())
     assert manifest_of(once, run(once)["model_id"]).serving.exclude_seen
     assert not manifest_of(again, run(again)["model_id"]).serving.exclude_seen
+    # Nobody came back there either, but 250 events that could be repeats are no evidence of less than one in 100.
+    assert not manifest_of(few, run(few)["model_id"]).serving.exclude_seen
 
 
 def test_probability_is_calibrated_once_enough_seen_slots_were_acted_on() -> None:

@@ -168,6 +168,7 @@ def test_a_message_at_the_limit_or_with_unknown_fields_is_an_event(message: Any)
         ("Product Viewed", "view", "Product Viewed"),
         ("Product Clicked", "click", "Product Clicked"),
         ("Product Added", "cart", "Product Added"),
+        ("Product Removed", "remove", "Product Removed"),
         ("Order Completed", "purchase", "Order Completed"),
         ("Order Refunded", "refund", "Order Refunded"),
         ("Products Searched", "search", "Products Searched"),

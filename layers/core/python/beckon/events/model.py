@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-TYPES = ("view", "click", "cart", "purchase", "refund", "search", "impression", "rating", "need", "custom")
+TYPES = ("view", "click", "cart", "remove", "purchase", "refund", "search", "impression", "rating", "need", "custom")
 
 
 @dataclass(frozen=True, slots=True)

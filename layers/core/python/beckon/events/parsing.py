@@ -26,12 +26,13 @@ NAMES = {name: name for name in TYPES if name not in ("need", "custom")} | {
     "Product Viewed": "view",
     "Product Clicked": "click",
     "Product Added": "cart",
+    "Product Removed": "remove",
     "Order Completed": "purchase",
     "Order Refunded": "refund",
     "Products Searched": "search",
     "Product List Viewed": "impression",
 }
-ABOUT_AN_ITEM = {"view", "click", "cart", "purchase", "rating"}
+ABOUT_AN_ITEM = {"view", "click", "cart", "remove", "purchase", "rating"}
 
 
 type Columns = dict[str, Any]

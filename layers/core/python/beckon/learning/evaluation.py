@@ -1,14 +1,14 @@
 """How well a model foretells the next item: full ranking, against baselines, repeats and new items apart."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beckon.learning.model import Histories, Model, scores, users_at_once
-from beckon.learning.sequences import Sequences
+from beckon.learning.sequences import KINDS, Sequences
 from beckon.learning.sparse import Bools, Floats, Ints, Longs
 from beckon.values import DAY_MS
 
@@ -44,11 +44,24 @@ class Targets:
             self.events, histories, self.items[kept], self.is_repeat[kept], self.first[kept], self.last[kept]
         )
 
+    def weighed(self, event_weights: Mapping[str, float]) -> "Targets":
+        """Return the same targets, their histories weighed by event type; types not named weigh 0."""
+        by_kind = np.array([event_weights.get(kind, 0.0) for kind in KINDS], dtype=np.float32)
+        places = np.maximum(self.last[:, None] - 1 - np.arange(self.histories.items.shape[1]), 0)
+        weights = np.where(self.histories.items >= 0, by_kind[self.events.kinds[places]], 0).astype(np.float32)
+        return replace(self, histories=Histories(self.histories.items, weights))
 
-def targets_at(sequences: Sequences, places: Longs, length: int) -> Targets:
-    """Return the events at `places` as targets, each after the same person's events before it; some history each."""
+    def of(self, kind: str) -> int:
+        """Return how many events of the histories are of an event type."""
+        places = np.maximum(self.last[:, None] - 1 - np.arange(self.histories.items.shape[1]), 0)
+        return int(((self.histories.items >= 0) & (self.events.kinds[places] == KINDS.index(kind))).sum())
+
+
+def targets_at(sequences: Sequences, places: Longs, length: int, least: int = 1) -> Targets:
+    """Return the events at `places` as targets, each after the same person's events before it, at least `least`."""
     firsts = np.searchsorted(sequences.users, sequences.users[places])
-    places, firsts = places[places > firsts], firsts[places > firsts]
+    known = places - firsts >= least
+    places, firsts = places[known], firsts[known]
     back = places[:, None] - 1 - np.arange(length)
     inside = back >= firsts[:, None]
     back = np.maximum(back, 0)

@@ -22,7 +22,9 @@ from beckon.learning.sequences import Sequences, sequences_from
 from beckon.learning.state import STATE, Known, save
 from beckon.values import SECOND_MS, iso
 
-COLUMNS = ("user_key", "ts", "message_id", "type", "item", "rec_id")
+COLUMNS = ("user_key", "ts", "message_id", "type", "item", "rec_id", "order_id")
+# What may come to be heard: customs have a say in training only where they help (`training.train`).
+HEARD = {**EVENT_WEIGHTS, "custom": 1.0}
 CATALOGUE_LAG_MS = 30 * SECOND_MS  # a change may appear so late
 
 
@@ -76,7 +78,7 @@ def gather(
     had = known or Known()
     followed = follow(lake, shop, COLUMNS, had.segments, had.corrupt)
     events = followed.events()
-    sequences = sequences_from(events, on_sale, EVENT_WEIGHTS)
+    sequences = sequences_from(events, on_sale, HEARD)
     times = events.column("ts").to_numpy()
     inputs = {
         "from": iso(int(times.min())) if len(times) else None,

@@ -6,14 +6,16 @@ from typing import Any
 
 from beckon.values import DAY_MS
 
-# What a step of a session says about taste. Types that are not named (search, impression, refund) say nothing.
+# What a step of a session says about taste, until the shop's own data say otherwise. A `custom` may mean anything, a
+# thing laid aside too, so it says nothing; neither do types that are not named (search, impression). Refunds and
+# removals take their purchase or cart away.
 EVENT_WEIGHTS: Mapping[str, float] = {
     "view": 1.0,
     "click": 1.0,
     "cart": 1.0,
     "purchase": 1.0,
     "rating": 1.0,
-    "custom": 1.0,
+    "custom": 0.0,
 }
 
 

@@ -1,20 +1,29 @@
 """People's events as arrays, oldest first, from the lake's table."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from beckon.events.takeback import UNDOES, taken_back
 from beckon.learning.sparse import Bools, Floats, Ints, Longs
+from beckon.values import DAY_MS
+
+# Event types that may speak of an item's appeal, in the order of their codes.
+KINDS = ("view", "click", "cart", "purchase", "rating", "custom")
+# Beyond either, no person shops: the account is a machine's, or many people's.
+MOST_A_DAY = 500
+MOST_EVENTS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
     """Events that say something about taste: `users` ascending, each person's events oldest first.
 
-    `ids` are all items of the model, sorted; `items` index them. `ts` is UTC ms; `weights` come from the event type.
+    `ids` are all items of the model, sorted; `items` index them. `ts` is UTC ms; `kinds` are places in KINDS, and
+    `weights` come from them.
     """
 
     ids: tuple[str, ...]
@@ -22,13 +31,40 @@ class Sequences:
     items: Ints
     ts: Longs
     weights: Floats
+    kinds: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.items)
 
     def where(self, kept: Bools) -> "Sequences":
         """Return the events that are kept, over the same items."""
-        return Sequences(self.ids, self.users[kept], self.items[kept], self.ts[kept], self.weights[kept])
+        return Sequences(
+            self.ids, self.users[kept], self.items[kept], self.ts[kept], self.weights[kept], self.kinds[kept]
+        )
+
+    def weighed(self, event_weights: Mapping[str, float]) -> "Sequences":
+        """Return the same events with the weights of their types; types not named weigh 0."""
+        by_kind = np.array([event_weights.get(kind, 0.0) for kind in KINDS], dtype=np.float32)
+        return replace(self, weights=by_kind[self.kinds])
+
+    def heard(self, event_weights: Mapping[str, float]) -> "Sequences":
+        """Return the events of types that have a weight, with their weights."""
+        found = self.weighed(event_weights)
+        return found.where(found.weights > 0)
+
+    def of_people(self) -> "Sequences":
+        """Return the sequences without accounts of more than 500 events in a day (UTC) or 5,000 in all.
+
+        If nobody else is there they stay: a list from them is better than none.
+        """
+        if not len(self):
+            return self
+        days = self.users.astype(np.int64) << 32 | self.ts // DAY_MS
+        each, counts = np.unique(days, return_counts=True)
+        too_fast = np.unique(each[counts > MOST_A_DAY] >> 32)
+        too_many = np.flatnonzero(np.bincount(self.users) > MOST_EVENTS)
+        kept = ~np.isin(self.users, np.concatenate((too_fast, too_many)))
+        return self.where(kept) if kept.any() else self
 
     def from_end(self) -> Longs:
         """Return each event's place from its person's newest: 0 is the newest."""
@@ -55,25 +91,43 @@ class Sequences:
 def sequences_from(table: Any, catalogue: Iterable[str], event_weights: Mapping[str, float]) -> Sequences:
     """Return the sequences of an Arrow `table` (user_key, ts, type, item; sorted by person and time) and the catalogue.
 
-    Events without item, or of a type that has no positive weight, are left out; items of the catalogue that nobody
-    met are in the model too.
+    Events without item, of a type that has no positive weight, or taken back are left out (by `order_id` too, where
+    the table has it); items of the catalogue that nobody met are in the model too.
     """
     users = _codes(table, "user_key")[0]
     items, names = _codes(table, "item")
     kinds, kind_names = _codes(table, "type")
     by_kind = np.array([event_weights.get(kind, 0.0) for kind in kind_names] + [0.0], dtype=np.float32)
     weights = by_kind[kinds]
-    kept = (items >= 0) & (weights > 0) & (users >= 0)
+    kept = (items >= 0) & (weights > 0) & (users >= 0) & ~_taken_back(table, users, kinds, kind_names)
     ts = table.column("ts").to_numpy().astype(np.int64)
     met = np.unique(items[kept])
     ids = tuple(sorted({names[index] for index in met.tolist()} | set(catalogue)))
     place = {name: index for index, name in enumerate(ids)}
     index_of = np.full(len(names) + 1, -1, dtype=np.int32)
     index_of[met] = [place[names[index]] for index in met.tolist()]
-    # The table is sorted by person, so codes change where people do; number them in that order.
-    kept_users = users[kept]
-    changes = np.concatenate(([0], kept_users[1:] != kept_users[:-1])) if len(kept_users) else np.empty(0)
-    return Sequences(ids, np.cumsum(changes).astype(np.int32), index_of[items[kept]], ts[kept], weights[kept])
+    # The table is sorted by person, so codes change where people do; number them all in that order, also the silent.
+    changes = np.concatenate(([0], users[1:] != users[:-1])) if len(users) else np.empty(0)
+    people = np.cumsum(changes).astype(np.int32)[kept]
+    codes = np.array([KINDS.index(kind) if kind in KINDS else -1 for kind in kind_names], dtype=np.int8)
+    return Sequences(ids, people, index_of[items[kept]], ts[kept], weights[kept], codes[kinds[kept]])
+
+
+def _taken_back(table: Any, users: NDArray[np.int64], kinds: NDArray[np.int64], kind_names: list[str]) -> Bools:
+    """Return which events their own person took back; only people who took something back are looked at."""
+    undone = np.zeros(len(users), dtype=np.bool_)
+    undoing = np.isin(kinds, [place for place, kind in enumerate(kind_names) if kind in UNDOES])
+    some = np.flatnonzero(np.isin(users, np.unique(users[undoing])) & (users >= 0))
+    if not undoing.any():
+        return undone
+    part = table.take(some)
+    items = part.column("item").to_pylist()
+    orders = part.column("order_id").to_pylist() if "order_id" in table.column_names else [None] * len(some)
+    steps = list(zip((kind_names[kind] for kind in kinds[some].tolist()), items, orders, strict=True))
+    starts = np.flatnonzero(np.diff(users[some], prepend=-1))
+    for first, last in zip(starts.tolist(), [*starts[1:].tolist(), len(some)], strict=True):
+        undone[some[[first + place for place in sorted(taken_back(steps[first:last]))]]] = True
+    return undone
 
 
 def _codes(table: Any, column: str) -> tuple[NDArray[np.int64], list[str]]:

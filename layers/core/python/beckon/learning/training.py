@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from beckon.learning.coldstart import has_few_repeats, strangers, warmth
 from beckon.learning.content import Content
 from beckon.learning.evaluation import (
     Targets,
@@ -19,20 +20,27 @@ from beckon.learning.evaluation import (
     summary,
     targets_at,
 )
+from beckon.learning.hearing import hearing, weighing
 from beckon.learning.model import Model, describe, fit
 from beckon.learning.recipe import Recipe
 from beckon.learning.sequences import Sequences
 from beckon.learning.sparse import Longs
 from beckon.learning.tuning import choose
+from beckon.values import DAY_MS
 
-# A shop of which fewer than one event in a hundred is of an item already met has no repeats to speak of.
-FEW_REPEATS = 0.01
 HOLDOUT_SHARE = 0.1
 FEWEST_TARGETS = 100
 MOST_TARGETS = 10_000
 # One-sided 95 %: the difference must be beyond noise to refuse, and beyond it to replace.
 CONFIDENCE = 1.645
 NON_INFERIORITY = 0.02
+# Fewer targets than these show nothing, neither for a recipe nor against it.
+FEWEST_JUDGES = 20
+# What is served where nothing foretells better: popularity, lately or ever, and all else breaks its ties.
+POPULARITY: Sequence[dict[str, Any]] = (
+    {"prior": 1_000.0, "repeat": 0.0},
+    {"prior": 1_000.0, "repeat": 0.0, "trend_half_life_ms": 3_650 * DAY_MS},
+)
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +61,12 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """Targets, and the events that a model may be fitted on to foretell them."""
+    """Targets, and the events that a model may be fitted on to foretell them; `new`: first events of new people."""
 
     protocol: str
     known: Sequences
     targets: Targets
+    new: Targets | None = None
 
 
 def train(
@@ -71,22 +80,21 @@ def train(
 
     Recipes are compared, not models: the candidate is chosen on validation targets within the known events, then it
     and the champion's recipe are fitted on the known events and ranked on the holdout. The candidate replaces the
-    champion's recipe only if it is not inferior: the lower bound of the paired N@10 difference is above −2 %.
+    champion's recipe only if it is not inferior: the lower bound of the paired N@10 difference is above −2 %. Where
+    the winner foretells worse than popularity, popularity is served. Events of machines are left out of everything.
     """
     start = start or Recipe()
-    exclude_seen = has_few_repeats(sequences)
-    content = describe(sequences.ids, tokens, start)
-    split = holdout(sequences, start.history_length)
+    told = sequences.of_people()
+    content = describe(told.ids, tokens, start)
+    start = hearing(before_holdout(told), content, start, may_go_on)
+    heard = told.heard(start.event_weights)
+    exclude_seen = has_few_repeats(heard)
+    split = holdout(heard, start.history_length)
     candidate, trace = tuned(split.known, content, start, exclude_seen=exclude_seen, may_go_on=may_go_on)
     log.info("recipe chosen: %s", candidate)
     recipe, metrics, good = _judged(split, content, candidate, champion, exclude_seen=exclude_seen)
     log.info("holdout: %s", metrics)
-    return Trained(fit(sequences, content, recipe), exclude_seen, good, metrics, trace)
-
-
-def has_few_repeats(sequences: Sequences) -> bool:
-    """Return whether people hardly ever come back to an item, so that what was seen need not be shown again."""
-    return bool(len(sequences)) and float(sequences.repeats().mean()) < FEW_REPEATS
+    return Trained(fit(told.heard(recipe.event_weights), content, recipe), exclude_seen, good, metrics, trace)
 
 
 def holdout(sequences: Sequences, length: int) -> Holdout:
@@ -101,9 +109,17 @@ def holdout(sequences: Sequences, length: int) -> Holdout:
         places = np.flatnonzero((sequences.from_end() == 0) & (sequences.ts >= cut))
         targets = targets_at(sequences, places, length)
         if len(targets) >= FEWEST_TARGETS and (sequences.ts < cut).any():
-            return Holdout("temporal", sequences.where(sequences.ts < cut), targets.some(MOST_TARGETS))
+            new = strangers(sequences, int(cut), length).some(MOST_TARGETS)
+            return Holdout("temporal", sequences.where(sequences.ts < cut), targets.some(MOST_TARGETS), new)
     targets = leave_out(sequences, 0, length)
     return Holdout("leave-one-out", sequences.where(sequences.from_end() > 0), targets.some(MOST_TARGETS))
+
+
+def before_holdout(sequences: Sequences) -> Sequences:
+    """Return what came before the newest tenth of events."""
+    if not len(sequences):
+        return sequences
+    return sequences.where(sequences.ts < np.quantile(sequences.ts, 1 - HOLDOUT_SHARE, method="higher"))
 
 
 def tuned(
@@ -115,7 +131,9 @@ def tuned(
         return start, ()
     model = fit(known.where(known.from_end() > 0), content, start)
     choice = choose(model, targets, exclude_seen=exclude_seen, may_go_on=may_go_on)
-    return choice.recipe, choice.trace
+    model = fit(known.where(known.from_end() > 0), content, choice.recipe)
+    recipe, trace = weighing(model, targets, exclude_seen=exclude_seen, may_go_on=may_go_on)
+    return recipe, (*choice.trace, *trace)
 
 
 def _judged(
@@ -123,13 +141,14 @@ def _judged(
 ) -> tuple[Recipe, Mapping[str, Any], bool]:
     """Return the recipe that wins on the holdout, the metrics, and whether it is worth serving."""
 
-    def ranks(recipe: Recipe) -> Longs:
-        return model_ranks(fit(split.known, content, recipe), split.targets, exclude_seen=exclude_seen)
+    def ranks(recipe: Recipe, targets: Targets) -> Longs:
+        model = fit(split.known.heard(recipe.event_weights), content, recipe)
+        return model_ranks(model, targets.weighed(recipe.event_weights), exclude_seen=exclude_seen)
 
-    won, best = challenger, ranks(challenger)
+    won, best = challenger, ranks(challenger, split.targets)
     metrics: dict[str, Any] = {"protocol": split.protocol}
     if champion is not None and champion != challenger and len(split.targets):
-        theirs = ranks(champion)
+        theirs = ranks(champion, split.targets)
         difference, error = paired_difference(gains(best), gains(theirs))
         replaces = difference - CONFIDENCE * error > -NON_INFERIORITY * float(gains(theirs).mean())
         metrics["champion"] = summary(theirs, split.targets)
@@ -137,8 +156,24 @@ def _judged(
         if not replaces:
             won, best = champion, theirs
     popular = popularity_ranks(split.known, split.targets, exclude_seen=exclude_seen)
+    if not _stands(best, popular):
+        resigned = [Recipe.from_record(won.to_record() | changes) for changes in POPULARITY]
+        found = [ranks(one, split.targets) for one in resigned]
+        place = int(np.argmax([gains(one).mean() for one in found]))
+        won, best = resigned[place], found[place]
+    metrics["is_popularity"] = won.prior == POPULARITY[0]["prior"]
     metrics["holdout"] = summary(best, split.targets)
     metrics["popularity"] = summary(popular, split.targets)
     metrics["last_item"] = summary(last_item_ranks(split.targets), split.targets)
-    difference, error = paired_difference(gains(best), gains(popular))
-    return won, metrics, difference + CONFIDENCE * error >= 0
+    metrics["cold_start"] = warmth(best, popular, split.targets, split.known)
+    if split.new is not None:
+        theirs = popularity_ranks(split.known, split.new, exclude_seen=exclude_seen)
+        unknown = warmth(ranks(won, split.new), theirs, split.new, split.known)
+        metrics["cold_start"]["people"]["0"] = unknown["people"]["0"]
+    return won, metrics, _stands(best, popular)
+
+
+def _stands(ours: Longs, popular: Longs) -> bool:
+    """Return whether nothing shows that `ours` ranks worse than popularity."""
+    difference, error = paired_difference(gains(ours), gains(popular))
+    return len(ours) < FEWEST_JUDGES or difference + CONFIDENCE * error >= 0

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from beckon.artefact.model import Serving
 from beckon.events.model import Event
+from beckon.events.takeback import UNDOES, taken_back
 from beckon.ranking.assortment import Assortment
 from beckon.ranking.model import Ranked, Ranking, Reason, Request
 from beckon.ranking.ports import Inputs, Scorer, Scores
@@ -34,8 +35,8 @@ class _Seeds:
 
 
 def history_types(serving: Serving) -> frozenset[str]:
-    """Return the event types that count in a history."""
-    return frozenset(kind for kind, weight in serving.event_weights.items() if weight != 0)
+    """Return the event types that count in a history, or take away from it."""
+    return frozenset(kind for kind, weight in serving.event_weights.items() if weight != 0) | frozenset(UNDOES)
 
 
 def needs_history(request: Request, serving: Serving) -> bool:
@@ -78,12 +79,21 @@ def _seeds(request: Request, history: Sequence[Event], serving: Serving, assortm
             return _Seeds(chosen, (1.0,) * len(chosen)) if chosen else _Seeds(note=UNKNOWN_CART)
     indices: list[int] = []
     weights: list[float] = []
-    for event in history:
+    for event in _standing(history):
         index = _in_model(assortment, event.item or "")
         if index is not None and len(indices) < serving.history_length:
             weights.append(serving.event_weights.get(event.type, 0.0) * serving.recency ** len(indices))
             indices.append(index)
     return _Seeds(tuple(indices), tuple(weights))
+
+
+def _standing(history: Sequence[Event]) -> list[Event]:
+    """Return the history without what was taken back, as training leaves it out too."""
+    if not any(event.type in UNDOES for event in history):
+        return list(history)
+    undone = taken_back((event.type, event.item, event.order_id) for event in reversed(history))
+    last = len(history) - 1
+    return [e for place, e in enumerate(history) if e.type not in UNDOES and last - place not in undone]
 
 
 def _in_model(assortment: Assortment, item: str) -> int | None:
