@@ -116,7 +116,8 @@ class Oracle:
     def part(self, seen: str, item: str, age: int) -> float:
         weight = self.recipe.recency**age
         own = self.recipe.repeat * self.scale * weight**2 if seen == item else 0.0
-        return weight * (self.neighbour(seen, item) + self.recipe.content * self.scale * self.alike(seen, item)) + own
+        alike = weight**self.recipe.taste * self.recipe.content * self.scale * self.alike(seen, item)
+        return weight * self.neighbour(seen, item) + alike + own
 
 
 class MemoryLeases:

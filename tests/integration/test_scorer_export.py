@@ -126,7 +126,8 @@ def test_reasons_add_up_to_scores_of_items_old_and_new(model) -> None:
         for place, index in enumerate(found["items"][row]):
             if index >= 8:
                 vector = feed["extra"][index - 8]
-                taste = feed["weight"][row] @ model.content.dense[feed["history"][row]] if row == 0 else None
+                weight = feed["weight"][row] ** RECIPE.taste
+                taste = weight @ model.content.dense[feed["history"][row]] if row == 0 else None
                 if taste is not None:
                     wanted = model.content_scale * (taste + feed["need"][row]) @ vector
                     assert found["score"][row, place] == pytest.approx(wanted, rel=1e-4, abs=1e-6)

@@ -1,6 +1,7 @@
 """Directed counts: how often item j followed item i, each ordered pair once a person, in whole numbers."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,21 +32,29 @@ def directed_counts(users: NDArray[Any], items: NDArray[Any], n_items: int, reci
     return cells, counts
 
 
+def both_ways(cells: Longs, counts: Longs, n_items: int, backward: float) -> SparseRows:
+    """Return C = T + b·Tᵀ [items, items]."""
+    rows, columns = cells // n_items, cells % n_items
+    against = np.rint(counts * backward).astype(np.int64)
+    cells, counts = _sum_cells(np.concatenate((cells, columns * n_items + rows)), np.concatenate((counts, against)))
+    cells, counts = cells[counts > 0], counts[counts > 0]
+    return SparseRows.from_cells(cells // n_items, cells % n_items, counts / FIXED_POINT, (n_items, n_items))
+
+
 def transition_rows(cells: Longs, counts: Longs, degrees: NDArray[Any], recipe: Recipe) -> SparseRows:
-    """Return M = D^(−a) C D^(−c) [items, items], C = T + b·Tᵀ, d_j at least ½; rows are kept to their strongest.
+    """Return M = D^(−a) C D^(−c) [items, items], C = T + b·Tᵀ; rows are kept to their strongest."""
+    return damped(both_ways(cells, counts, len(degrees), recipe.backward), degrees, recipe)
+
+
+def damped(pairs: SparseRows, degrees: NDArray[Any], recipe: Recipe) -> SparseRows:
+    """Return D^(−a) C D^(−c) of counts C, d_j at least ½; rows are kept to their strongest.
 
     a = c = ½ on undirected counts (b = 1) is the cosine of item vectors.
     """
-    n_items = len(degrees)
-    rows, columns = cells // n_items, cells % n_items
-    backward = np.rint(counts * recipe.backward).astype(np.int64)
-    both = np.concatenate((cells, columns * n_items + rows))
-    cells, counts = _sum_cells(both, np.concatenate((counts, backward)))
-    cells, counts = cells[counts > 0], counts[counts > 0]
-    rows, columns = cells // n_items, cells % n_items
     floored = np.maximum(degrees.astype(np.float64), 0.5)
-    values = counts / FIXED_POINT * floored[rows] ** -recipe.source_power * floored[columns] ** -recipe.target_power
-    return SparseRows.from_cells(rows, columns, values, (n_items, n_items)).strongest(recipe.row_cells)
+    source = np.repeat(floored**-recipe.source_power, pairs.lengths)
+    values = pairs.values * source * (floored**-recipe.target_power)[pairs.columns]
+    return replace(pairs, values=values.astype(np.float32)).strongest(recipe.row_cells)
 
 
 def row_scale(rows: SparseRows, degrees: NDArray[Any], top: int = 10) -> float:
@@ -56,13 +65,15 @@ def row_scale(rows: SparseRows, degrees: NDArray[Any], top: int = 10) -> float:
     """
     if not len(rows.columns):
         return 1.0
-    best = rows.strongest(top)
-    owner = best.row_of_cell()
-    means = np.bincount(owner, weights=best.values, minlength=len(degrees)) / top
+    means = np.zeros(len(degrees))
+    for row in np.flatnonzero((rows.lengths > 0) & (degrees > 0)).tolist():
+        cells = rows.values[rows.starts[row] : rows.starts[row + 1]]
+        means[row] = (cells if len(cells) <= top else np.partition(cells, -top)[-top:]).sum(dtype=np.float64) / top
     order = np.argsort(means, kind="stable")
     heaped = np.cumsum(np.where(rows.lengths[order] > 0, degrees[order], 0).astype(np.float64))
     middle = int(np.searchsorted(heaped, heaped[-1] / 2))
-    return float(means[order][middle]) or 1.0
+    found = float(means[order][middle])
+    return found if found > 0 else 1.0
 
 
 def _count_chunk(users: NDArray[Any], items: Longs, n_items: int, weights: Longs) -> tuple[Longs, Longs]:

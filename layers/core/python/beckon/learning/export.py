@@ -21,9 +21,9 @@ def scorer_onnx(model: Model) -> bytes:
     Outputs, K = min(k, the most eligible of a row): items int64 [B, K] (extras are N, N+1, …; −1 pads),
     score float [B, K] (−inf pads), probability float [B, K] (NaN until calibrated), reasons float [B, K, L+2].
 
-    s_j = Σ_l weight_l (M[h_l, j] + w·σ·F[h_l]·F[j] + |weight_l|·r·σ·[h_l = j]) + w·σ·need·E[j] + π·σ·trend_j,
-    and for an extra item x
-    s = w·σ (Σ_l weight_l E[h_l] + need)·x. Equal scores: the lower index first.
+    s_j = Σ_l (v_l·M[h_l, j] + t_l·w·σ·F[h_l]·F[j] + v_l·|v_l|·r·σ·[h_l = j]) + w·σ·need·E[j] + π·σ·trend_j,
+    v_l = weight_l and t_l = sign(v_l)·|v_l|^γ, and for an extra item x
+    s = w·σ (Σ_l t_l·E[h_l] + need)·x. Equal scores: the lower index first.
     Cost: the cells of the history's rows and rare tokens, and items × common tokens.
     """
     writer = _Writer(model)
@@ -73,6 +73,7 @@ class _Writer:
         self.prior_of_items = g.op("Slice", self.prior, g.ints(0), g.ints(self.n))
         self.dense_of_items = g.op("Slice", self.dense, g.ints(0), g.ints(self.n))
         self.content_scale = g.number(model.content_scale)
+        self.taste_power = g.number(model.recipe.taste)
         self.repeat_scale = g.number(model.repeat_scale)
         self.calibration = model.calibration
 
@@ -81,13 +82,16 @@ class _Writer:
         g = self.g
         self.batch, self.length = g.size("history", 0), g.size("history", 1)
         outside = g.op("Or", g.op("Less", "history", g.whole(0)), g.op("GreaterOrEqual", "history", g.whole(self.n)))
-        size = g.op("Abs", "weight")
+        size = g.op("Pow", g.op("Abs", "weight"), g.op("Min", self.taste_power, g.number(1.0)))
         negligible = g.mul(g.op("ReduceSum", size, g.ints(1), keepdims=1), g.number(NEGLIGIBLE))
         outside = g.op("Or", outside, g.op("LessOrEqual", size, negligible))
         self.seen = g.where(outside, g.whole(self.n), "history")  # [B, L]
         self.weight = g.where(outside, g.number(0.0), "weight")
         self.flat_seen = g.shape(self.seen, -1)
         self.flat_weight = g.shape(self.weight, -1)
+        # What it says of taste, which lasts longer (γ < 1) than what it says of the next step.
+        tasted = g.op("Pow", g.op("Abs", self.weight), self.taste_power)
+        self.taste = g.mul(g.op("Sign", self.weight), tasted)
         self.own = g.mul(g.mul(self.weight, g.op("Abs", self.weight)), self.repeat_scale)  # what each adds to itself
         # The row of the batch that each history place belongs to.
         places = g.op("Range", g.whole(0), g.scalar(g.mul(self.batch, self.length)), g.whole(1))
@@ -98,7 +102,7 @@ class _Writer:
         """The score of every item of the model [B, N]."""
         g = self.g
         tokens, values = self._tokens_of(self.flat_seen)
-        values = g.mul(g.mul(values, self.content_scale), g.axis(self.flat_weight, 1))
+        values = g.mul(g.mul(values, self.content_scale), g.axis(g.shape(self.taste, -1), 1))
         total = g.add(self._scattered(tokens, values), self._by_common_tokens(tokens, values))
         # Most requests name no need, and items × D multiplications are the dearest thing here: only when asked.
         is_asked = g.op("Greater", g.op("ReduceMax", g.op("Abs", "need"), keepdims=0), g.number(0.0))
@@ -110,7 +114,7 @@ class _Writer:
         """The score of items newer than the model [B, C]."""
         g = self.g
         seen = g.gather(self.dense, self.seen)  # [B, L, D]
-        taste = g.sum(g.mul(seen, g.axis(self.weight, 2)), 1)
+        taste = g.sum(g.mul(seen, g.axis(self.taste, 2)), 1)
         wanted = g.mul(g.add(taste, "need"), self.content_scale)
         return g.op("MatMul", wanted, g.op("Transpose", "extra", perm=[1, 0]))
 
@@ -218,8 +222,8 @@ class _Writer:
         extra_dense = g.gather(g.op("Concat", "extra", spare, axis=0), extra)  # [B, K, D], zeros for warm items
         seen_dense = g.op("Transpose", g.gather(self.dense, self.seen), perm=[0, 2, 1])
         alike = g.add(self._shared_tokens(warm), g.op("MatMul", extra_dense, seen_dense))
-        parts = g.add(self._neighbour_values(warm), g.mul(alike, self.content_scale))
-        parts = g.mul(parts, g.axis(self.weight, 1))
+        alike = g.mul(g.mul(alike, self.content_scale), g.axis(self.taste, 1))
+        parts = g.add(g.mul(self._neighbour_values(warm), g.axis(self.weight, 1)), alike)
         is_own = g.op("Equal", g.axis(self.seen, 1), g.axis(warm, 2))
         parts = g.add(parts, g.where(is_own, g.axis(self.own, 1), g.number(0.0)))
         own = g.add(g.gather(self.dense, warm), extra_dense)

@@ -9,12 +9,18 @@ from numpy.typing import NDArray
 
 from beckon.learning.chances import Calibration
 from beckon.learning.content import Content, content_of
-from beckon.learning.counts import directed_counts, row_scale, transition_rows
+from beckon.learning.counts import row_scale
+from beckon.learning.members.contract import Known
+from beckon.learning.members.ensemble import blended_rows
+from beckon.learning.members.trending import trend_of
 from beckon.learning.recipe import Recipe
 from beckon.learning.sequences import Sequences
 from beckon.learning.sparse import Floats, SparseRows
 
 SCORE_CELLS = 1 << 22
+# Rows as full as this score faster as a dense matrix, where that is small.
+DENSE_ITEMS = 4_096
+DENSE_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +55,26 @@ class Model:
         return (self.recipe.prior * self.scale * self.trend).astype(np.float32)
 
     def with_recipe(self, recipe: Recipe) -> "Model":
-        """Return the model under a recipe that differs only in what is applied after counting (ρ, w, π)."""
+        """Return the model under a recipe that differs only in what is applied after counting (ρ, γ, w, π)."""
         return replace(self, recipe=recipe)
 
 
 def fit(sequences: Sequences, content: Content, recipe: Recipe) -> Model:
-    """Return the directed count model with content.
+    """Return the ensemble fitted on `sequences` by a recipe.
 
-    s_j = Σ_k ρ^k (M[h_k, j] + w·σ·F[h_k]·F[j] + ρ^k·r·σ·[h_k = j]) + π·σ·trend_j, k = 0 for the newest event.
+    s_j = Σ_k (v_k·M[h_k, j] + w·σ·v_k^γ·F[h_k]·F[j] + v_k²·r·σ·[h_k = j]) + π·σ·trend_j, v_k = weight_k·ρ^k and k = 0
+    for the newest event; M is the members' rows together.
     Own items fade with the square, so that no number of earlier visits overtakes the item met last (ρ² < ½).
     d_j counts people, not events, so that nobody can talk an item up or down by repetition.
     """
-    seen = sequences.where(sequences.from_end() < recipe.user_events)
-    once = seen.where(np.isin(np.arange(len(seen)), seen.latest_of_pairs(), assume_unique=True))
-    degrees = np.bincount(once.items, minlength=len(sequences.ids))
-    cells, counts = directed_counts(seen.users, seen.items, len(sequences.ids), recipe)
-    rows = transition_rows(cells, counts, degrees, recipe)
-    return Model(sequences.ids, rows, content, trend_of(once, recipe), row_scale(rows, degrees), recipe)
+    return fit_known(Known.of(sequences, content, recipe.user_events), recipe)
 
 
-def trend_of(once: Sequences, recipe: Recipe) -> Floats:
-    """Return Σ_people 2^(−age/half-life) [items], the largest scaled to 1; age is from the newest event of all."""
-    if not len(once):
-        return np.zeros(len(once.ids), dtype=np.float32)
-    ages = (once.ts.max() - once.ts) / recipe.trend_half_life_ms
-    sums = np.bincount(once.items, weights=np.exp2(-np.minimum(ages, 1_000.0)), minlength=len(once.ids))
-    return (sums / sums.max()).astype(np.float32)
+def fit_known(known: Known, recipe: Recipe) -> Model:
+    """Return the same as `fit`, with what an earlier fit on the same events worked out."""
+    rows = blended_rows(known, recipe)
+    trend = trend_of(known.once, recipe)
+    return Model(known.seen.ids, rows, known.content, trend, row_scale(rows, known.degrees), recipe)
 
 
 def describe(ids: Sequence[str], tokens: Mapping[str, Sequence[str]], recipe: Recipe) -> Content:
@@ -97,6 +97,13 @@ class Histories:
 def collaborative(model: Model, histories: Histories) -> Floats:
     """Return Σ_k weight_k·ρ^k·M[h_k] [users, items], weights of `histories` and recency of the recipe applied."""
     users, places, weights = _flat(model, histories)
+    n_items = len(model.ids)
+    if n_items <= DENSE_ITEMS and len(model.rows.columns) > DENSE_SHARE * n_items**2:
+        matrix = np.zeros((n_items, n_items), dtype=np.float32)
+        matrix[model.rows.row_of_cell(), model.rows.columns] = model.rows.values
+        weighed = np.zeros((len(histories.items), n_items), dtype=np.float32)
+        np.add.at(weighed, (users, histories.items[users, places]), weights)
+        return weighed @ matrix
     owner, cells = model.rows.cells_of(histories.items[users, places])
     targets = users[owner] * len(model.ids) + model.rows.columns[cells]
     terms = model.rows.values[cells] * weights[owner]
@@ -113,9 +120,10 @@ def of_own(model: Model, histories: Histories) -> Floats:
 
 
 def by_content(model: Model, histories: Histories) -> Floats:
-    """Return Σ_k weight_k·ρ^k·F[h_k]·Fᵀ [users, items], not yet scaled by w·σ."""
+    """Return Σ_k v_k^γ·F[h_k]·Fᵀ [users, items], v_k = weight_k·ρ^k, not yet scaled by w·σ; v^γ keeps v's sign."""
     content, size = model.content, (len(histories.items), len(model.ids))
     users, places, weights = _flat(model, histories)
+    weights = np.sign(weights) * np.abs(weights) ** np.float32(model.recipe.taste)
     owner, cells = content.rows.cells_of(histories.items[users, places])
     tokens, values, users = content.rows.columns[cells], content.rows.values[cells] * weights[owner], users[owner]
     column = np.searchsorted(content.common, tokens)

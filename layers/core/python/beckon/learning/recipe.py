@@ -25,19 +25,29 @@ class Recipe:
 
     `source_power` a and `target_power` c: M = D^(−a) C D^(−c). `backward` b: weight of a pair against its direction.
     `pair_decay` ρ_C a step between the two events, up to `pair_window` steps. `recency` ρ a step of a live history.
+    An older event speaks of taste with its weight to the power of `taste` γ: ρ^γ a step. `ridge`, `cosine` and
+    `low_rank` are the shares of these members in M, the rest is the directed counts'; `penalty` λ and `penalty_power` θ
+    are the ridge's, `rank` the low-rank member's dimensions.
     `content` w, `prior` π and `repeat` r are fractions of σ; r is what the newest event adds to its own item.
     `trend_half_life_ms`: after it an event counts half in the prior. `history_length` L: the newest events of a live
     history that score. `user_events`: only a person's newest so many events are counted. `row_cells`: strongest
     neighbours kept a row. `dense` D: the most dimensions of the dense space. `event_weights` by event type.
     """
 
-    source_power: float = 0.25
-    target_power: float = 0.15
-    backward: float = 0.3
+    source_power: float = 0.15
+    target_power: float = 0.1
+    backward: float = 0.25
     pair_decay: float = 0.85
     pair_window: int = 50
     recency: float = 0.55
-    content: float = 1.0
+    taste: float = 0.4
+    ridge: float = 0.0
+    penalty: float = 300.0
+    penalty_power: float = 0.25
+    cosine: float = 0.0
+    low_rank: float = 0.0
+    rank: int = 32
+    content: float = 0.8
     prior: float = 0.03
     repeat: float = 0.0
     trend_half_life_ms: int = 14 * DAY_MS

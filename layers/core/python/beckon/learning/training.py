@@ -21,6 +21,7 @@ from beckon.learning.evaluation import (
     targets_at,
 )
 from beckon.learning.hearing import hearing, weighing
+from beckon.learning.members.contract import Known
 from beckon.learning.model import Model, describe, fit
 from beckon.learning.recipe import Recipe
 from beckon.learning.sequences import Sequences
@@ -129,8 +130,8 @@ def tuned(
     targets = leave_out(known, 0, start.history_length)
     if not len(targets) or not may_go_on():
         return start, ()
-    model = fit(known.where(known.from_end() > 0), content, start)
-    choice = choose(model, targets, exclude_seen=exclude_seen, may_go_on=may_go_on)
+    learnt = Known.of(known.where(known.from_end() > 0), content, start.user_events)
+    choice = choose(learnt, start, targets, exclude_seen=exclude_seen, may_go_on=may_go_on)
     model = fit(known.where(known.from_end() > 0), content, choice.recipe)
     recipe, trace = weighing(model, targets, exclude_seen=exclude_seen, may_go_on=may_go_on)
     return recipe, (*choice.trace, *trace)
