@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from beckon.learning.counts import FIXED_POINT, directed_counts, row_scale, transition_rows
+from beckon.learning.counts import FIXED_POINT, MOST_SAID, directed_counts, row_scale, transition_rows
 from beckon.learning.model import describe, fit
 from beckon.learning.recipe import Recipe
 from beckon.learning.sparse import SparseRows
@@ -100,3 +100,16 @@ def test_the_scale_is_the_median_over_events_of_their_items_strong_cells() -> No
     # Means of the top 10: .6, .1, .9; nine of ten events are of item 0.
     assert row_scale(rows, np.array([9, 1, 0])) == pytest.approx(0.6)
     assert row_scale(SparseRows.from_cells(*(np.empty(0, int),) * 3, (3, 3)), np.zeros(3)) == 1.0
+
+
+def test_nobody_speaks_louder_than_some_dozens_of_items() -> None:
+    """Two of each other's pairs are as far apart as before; only their sum is held down."""
+    names = [chr(0x4E00 + n) for n in range(400)]
+    found = counted({"bot": "".join(names)}, Recipe())
+    first, size = len(TOKENS), len(TOKENS) + len(names)  # the place of the first name, behind the catalogue's
+    assert sum(found.values()) == pytest.approx(MOST_SAID * FIXED_POINT, rel=1e-4)
+    assert found[first * size + first + 1] / found[first * size + first + 2] == pytest.approx(
+        1 / Recipe().pair_decay, rel=1e-3
+    )
+    shopper = counted({"ann": "".join(names[:30])}, Recipe())
+    assert max(shopper.values()) == FIXED_POINT

@@ -11,13 +11,16 @@ from beckon.learning.recipe import Recipe
 from beckon.learning.sparse import Longs, SparseRows
 
 FIXED_POINT = 1 << 20
+# What one person's pairs may add up to, about 36 different items' worth: nobody speaks louder, however busy.
+MOST_SAID = 200
 PAIRS_AT_ONCE = 1 << 21
 
 
 def directed_counts(users: NDArray[Any], items: NDArray[Any], n_items: int, recipe: Recipe) -> tuple[Longs, Longs]:
     """Return the cells (i·n + j, ascending) and counts of T[i,j] = Σ_u max{ρ_C^(q−p−1) : p < q, i_p = i, i_q = j}.
 
-    A pair counts once a person, at its strongest, so that a loop of two items is worth no more than one visit.
+    A pair counts once a person, at its strongest, so that a loop of two items is worth no more than one visit; and
+    all of a person's pairs are scaled down together where they add up to more than 200.
     Counts are int64 in units of 2⁻²⁰: a person's cells can be subtracted again without a trace.
 
     Args: users [events], ascending; items [events], each person's oldest first.
@@ -89,7 +92,9 @@ def _count_chunk(users: NDArray[Any], items: Longs, n_items: int, weights: Longs
     if not pairs:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     once, strongest = np.unique(np.concatenate(pairs), return_index=True)  # the first is the nearest, so the strongest
-    return _sum_cells(once % (n_items * n_items), np.concatenate(values)[strongest])
+    said, owner = np.concatenate(values)[strongest], once // (n_items * n_items)
+    share = np.minimum(1.0, MOST_SAID * FIXED_POINT / np.bincount(owner, weights=said)[owner])
+    return _sum_cells(once % (n_items * n_items), np.rint(said * share).astype(np.int64))
 
 
 def _sum_cells(cells: Longs, counts: Longs) -> tuple[Longs, Longs]:
