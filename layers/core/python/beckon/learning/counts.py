@@ -24,15 +24,17 @@ def directed_counts(users: NDArray[Any], items: NDArray[Any], n_items: int, reci
     Counts are int64 in units of 2⁻²⁰: a person's cells can be subtracted again without a trace.
 
     Args: users [events], ascending; items [events], each person's oldest first.
-    Cost: O(events × pair_window) time; memory is bounded by merging every ~2 M pairs.
+    Cost: O(events × pair_window) time; memory is bounded by merging every ~2 M pairs, like with like.
     """
     weights = np.rint(FIXED_POINT * recipe.pair_decay ** np.arange(recipe.pair_window)).astype(np.int64)
-    cells = np.empty(0, dtype=np.int64)
-    counts = np.empty(0, dtype=np.int64)
+    merged: list[tuple[Longs, Longs]] = []
     for first, last in _chunks(users, recipe.pair_window):
-        new_cells, new_counts = _count_chunk(users[first:last], items[first:last].astype(np.int64), n_items, weights)
-        cells, counts = _sum_cells(np.concatenate((cells, new_cells)), np.concatenate((counts, new_counts)))
-    return cells, counts
+        merged.append(_count_chunk(users[first:last], items[first:last].astype(np.int64), n_items, weights))
+        while len(merged) > 1 and len(merged[-2][0]) <= 2 * len(merged[-1][0]):
+            merged.append(_merge(merged.pop(), merged.pop()))
+    while len(merged) > 1:
+        merged.append(_merge(merged.pop(), merged.pop()))
+    return merged[0] if merged else (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
 
 def both_ways(cells: Longs, counts: Longs, n_items: int, backward: float) -> SparseRows:
@@ -95,6 +97,11 @@ def _count_chunk(users: NDArray[Any], items: Longs, n_items: int, weights: Longs
     said, owner = np.concatenate(values)[strongest], once // (n_items * n_items)
     share = np.minimum(1.0, MOST_SAID * FIXED_POINT / np.bincount(owner, weights=said)[owner])
     return _sum_cells(once % (n_items * n_items), np.rint(said * share).astype(np.int64))
+
+
+def _merge(one: tuple[Longs, Longs], other: tuple[Longs, Longs]) -> tuple[Longs, Longs]:
+    """Return the cells of both with their summed counts."""
+    return _sum_cells(np.concatenate((one[0], other[0])), np.concatenate((one[1], other[1])))
 
 
 def _sum_cells(cells: Longs, counts: Longs) -> tuple[Longs, Longs]:
