@@ -40,6 +40,11 @@ build/tools/sam/synced: infra/dev/sam.txt .venv/synced
 	@$(BIN)/uv pip sync --quiet --python build/tools/sam/bin/python $<
 	@touch $@
 
+build/tools/peers/synced: infra/dev/peers.txt .venv/synced
+	@test -x build/tools/peers/bin/python || $(BIN)/uv venv --quiet --python $(PY) build/tools/peers
+	@$(BIN)/uv pip sync --quiet --python build/tools/peers/bin/python --require-hashes $<
+	@touch $@
+
 build/tools/runtime/synced: infra/dev/runtime.txt .venv/synced
 	@rm -rf build/tools/runtime && $(BIN)/uv pip install --quiet --python $(PY) --target build/tools/runtime --require-hashes -r $<
 	@touch $@
@@ -67,7 +72,7 @@ accuracy: setup ## full-ranking accuracy of retrain's model: DATA=events.csv[.gz
 
 # ── checking ─────────────────────────────────────────────────────────────────
 .PHONY: test check bench
-test: setup setup-sam ## all tests that need no cloud: unit, property, integration, infra, e2e
+test: setup setup-sam build/tools/peers/synced ## all tests that need no cloud: unit, property, integration, infra, e2e
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: setup setup-sam ## format, lint, types, imports, template
@@ -78,8 +83,8 @@ check: setup setup-sam ## format, lint, types, imports, template
 	@$(BIN)/lint-imports
 	@$(PY) -m infra.lint
 
-bench: setup ## side-by-side benchmarks into build/bench: [ONLY=demo]
-	@$(PY) -m infra.bench $(ONLY)
+bench: setup build/tools/peers/synced ## side-by-side benchmarks into build/bench: [ONLY=learning] [DATA=../shared/data]
+	@$(PY) -m infra.bench $(ONLY) $(if $(DATA),--data "$(DATA)")
 
 # ── building and deploying ───────────────────────────────────────────────────
 .PHONY: build invoke deploy lock clean
@@ -98,6 +103,7 @@ lock: $(BIN)/uv ## resolve every lock file again
 	@for layer in core/python serving data; do $(COMPILE) layers/$$layer/requirements.in -c infra/dev/requirements.txt -o layers/$$layer/requirements.txt; done
 	@$(COMPILE) --upgrade infra/dev/sam.in -o infra/dev/sam.txt
 	@$(COMPILE) infra/dev/runtime.in -c infra/dev/requirements.txt -o infra/dev/runtime.txt
+	@$(COMPILE) infra/dev/peers.in -c infra/dev/requirements.txt -o infra/dev/peers.txt
 
 clean: ## remove what was built, not the set-up
 	@find build .aws-sam -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} + 2>/dev/null || true
