@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from beckon.artefact.integrity import mismatches
-from beckon.artefact.model import ITEMS, MANIFEST, SCORER, ItemTable, Manifest, Pointer
+from beckon.artefact.model import ITEMS, MANIFEST, REPORT, SCORER, ItemTable, Manifest, Pointer
 from beckon.artefact.registry import Registry
 from beckon.catalog.ports import Change
 from beckon.conversions.model import Exposure, Slot
@@ -105,7 +105,7 @@ def test_a_first_model_is_complete_and_serves() -> None:
     assert service.models.pointer(SHOP).model_id == done["model_id"]
     assert done["model_id"].startswith("20260921T141320Z-")
     found = manifest_of(service, done["model_id"])
-    files = {name: service.models.read(SHOP, done["model_id"], name) for name in (SCORER, ITEMS)}
+    files = {name: service.models.read(SHOP, done["model_id"], name) for name in (SCORER, ITEMS, REPORT)}
     assert mismatches(files, found) == ()
     assert found.inputs["rows"] == 28
     assert found.inputs["from"] < found.inputs["to"]
@@ -180,7 +180,7 @@ def test_another_run_holds_the_shop_until_a_minute_after_its_deadline() -> None:
     assert leases.held == {}
 
 
-@pytest.mark.parametrize("at", range(6))  # two files of the state, three of the model, the pointer
+@pytest.mark.parametrize("at", range(7))  # two files of the state, four of the model, the pointer
 def test_killed_at_any_write_the_old_model_serves_and_the_next_run_finishes(at) -> None:
     models = Mortal(99)
     service = shop(lake_of({"ann": "abc", "bob": "ab"}), models=models)
@@ -200,7 +200,7 @@ def test_killed_at_any_write_the_old_model_serves_and_the_next_run_finishes(at) 
 def test_a_run_killed_before_the_pointer_moved_is_finished_by_the_next() -> None:
     models = Mortal(99)
     service = shop(lake_of(), models=models)
-    models.left = 5  # all files are written, the pointer is not moved
+    models.left = 6  # all files are written, the pointer is not moved
     with pytest.raises(Killed):
         run(service)
     assert models.pointer(SHOP) is None

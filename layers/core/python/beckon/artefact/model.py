@@ -1,6 +1,6 @@
 """The model artefact: file names, the manifest, and the pointer to the model that serves.
 
-`models/<shop>/<model id>/{scorer.onnx, items.json, manifest.json}` and `models/<shop>/current.json`.
+`models/<shop>/<model id>/{scorer.onnx, items.json, report.html, manifest.json}` and `models/<shop>/current.json`.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from typing import Any
 SCORER = "scorer.onnx"
 ITEMS = "items.json"
 MANIFEST = "manifest.json"
+REPORT = "report.html"
 SCHEMA = 1
 
 
@@ -73,7 +74,8 @@ class Manifest:
 
     `files` maps each file name to its sha256 (hex). `inputs` has the lake's range, rows and hash; `settings` the
     chosen hyper-parameters with the search's trace; `metrics` champion, challenger and baselines; `resources` wall
-    seconds and peak MiB. Times are UTC ms.
+    seconds and peak MiB. `lineage` has the `parent` (the model that served when this one was trained), and where the
+    `recipe` comes from. Times are UTC ms.
     """
 
     model_id: str
@@ -88,6 +90,7 @@ class Manifest:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
     privacy: Mapping[str, Any] = field(default_factory=dict)
+    lineage: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_record(self) -> dict[str, Any]:

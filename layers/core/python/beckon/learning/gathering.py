@@ -16,9 +16,12 @@ from beckon.catalog.model import Item
 from beckon.catalog.ports import Catalogue
 from beckon.lake.following import Followed, follow
 from beckon.lake.ports import LakeStore
+from beckon.lake.reading import read_exposures
 from beckon.lake.schema import shop_prefix
+from beckon.learning.causes import brought_about
 from beckon.learning.recipe import EVENT_WEIGHTS
 from beckon.learning.sequences import Sequences, sequences_from
+from beckon.learning.slots import EXPOSURE_COLUMNS
 from beckon.learning.state import STATE, Known, save
 from beckon.values import SECOND_MS, iso
 
@@ -32,7 +35,8 @@ CATALOGUE_LAG_MS = 30 * SECOND_MS  # a change may appear so late
 class Given:
     """Events, the items' tokens and parents, which items are off sale, and what the manifest says of it all.
 
-    `hash` covers everything that makes a difference to a model; `users` counts people in the sequences.
+    `exposures` are the lists that were served. `hash` covers events and catalogue; `users` counts people in the
+    sequences.
     """
 
     events: pa.Table
@@ -41,6 +45,7 @@ class Given:
     parents: Mapping[str, str]
     unavailable: frozenset[str]
     inputs: Mapping[str, Any]
+    exposures: pa.Table
     followed: Followed | None = None
 
     def kept_for_the_next(self, models: ModelStore, shop: str) -> "Given":
@@ -78,7 +83,8 @@ def gather(
     had = known or Known()
     followed = follow(lake, shop, COLUMNS, had.segments, had.corrupt)
     events = followed.events()
-    sequences = sequences_from(events, on_sale, HEARD)
+    exposures = read_exposures(lake, shop, EXPOSURE_COLUMNS)
+    sequences = sequences_from(events, on_sale, HEARD, brought_about(events, exposures))
     times = events.column("ts").to_numpy()
     inputs = {
         "from": iso(int(times.min())) if len(times) else None,
@@ -103,6 +109,7 @@ def gather(
         parents={item.id: item.parent_id for item in items if item.parent_id is not None},
         unavailable=frozenset(item.id for item in items if not item.available) | frozenset(gone),
         inputs=inputs,
+        exposures=exposures,
         followed=followed,
     )
 

@@ -23,7 +23,7 @@ class Sequences:
     """Events that say something about taste: `users` ascending, each person's events oldest first.
 
     `ids` are all items of the model, sorted; `items` index them. `ts` is UTC ms; `kinds` are places in KINDS, and
-    `weights` come from them.
+    `weights` come from them. `caused`: which events a served list brought about, None if none did.
     """
 
     ids: tuple[str, ...]
@@ -32,6 +32,7 @@ class Sequences:
     ts: Longs
     weights: Floats
     kinds: NDArray[np.int8]
+    caused: Bools | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -39,8 +40,20 @@ class Sequences:
     def where(self, kept: Bools) -> "Sequences":
         """Return the events that are kept, over the same items."""
         return Sequences(
-            self.ids, self.users[kept], self.items[kept], self.ts[kept], self.weights[kept], self.kinds[kept]
+            self.ids,
+            self.users[kept],
+            self.items[kept],
+            self.ts[kept],
+            self.weights[kept],
+            self.kinds[kept],
+            None if self.caused is None else self.caused[kept],
         )
+
+    def newest(self, among: Bools) -> Longs:
+        """Return the place of each person's newest event among some that no served list brought about, ascending."""
+        places = np.flatnonzero(among if self.caused is None else among & ~self.caused)
+        is_last = np.append(np.diff(self.users[places]) != 0, True)[: len(places)]
+        return np.asarray(places[is_last], dtype=np.int64)
 
     def weighed(self, event_weights: Mapping[str, float]) -> "Sequences":
         """Return the same events with the weights of their types; types not named weigh 0."""
@@ -88,11 +101,14 @@ class Sequences:
         return np.sort(len(keys) - 1 - firsts)
 
 
-def sequences_from(table: Any, catalogue: Iterable[str], event_weights: Mapping[str, float]) -> Sequences:
+def sequences_from(
+    table: Any, catalogue: Iterable[str], event_weights: Mapping[str, float], caused: Bools | None = None
+) -> Sequences:
     """Return the sequences of an Arrow `table` (user_key, ts, type, item; sorted by person and time) and the catalogue.
 
     Events without item, of a type that has no positive weight, or taken back are left out (by `order_id` too, where
-    the table has it); items of the catalogue that nobody met are in the model too.
+    the table has it); items of the catalogue that nobody met are in the model too. `caused` [rows]: brought about by a
+    served list.
     """
     users = _codes(table, "user_key")[0]
     items, names = _codes(table, "item")
@@ -110,7 +126,8 @@ def sequences_from(table: Any, catalogue: Iterable[str], event_weights: Mapping[
     changes = np.concatenate(([0], users[1:] != users[:-1])) if len(users) else np.empty(0)
     people = np.cumsum(changes).astype(np.int32)[kept]
     codes = np.array([KINDS.index(kind) if kind in KINDS else -1 for kind in kind_names], dtype=np.int8)
-    return Sequences(ids, people, index_of[items[kept]], ts[kept], weights[kept], codes[kinds[kept]])
+    by_lists = None if caused is None else caused[kept]
+    return Sequences(ids, people, index_of[items[kept]], ts[kept], weights[kept], codes[kinds[kept]], by_lists)
 
 
 def _taken_back(table: Any, users: NDArray[np.int64], kinds: NDArray[np.int64], kind_names: list[str]) -> Bools:

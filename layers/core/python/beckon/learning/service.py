@@ -4,30 +4,34 @@ import logging
 import resource
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
 
 from beckon import VERSION
 from beckon.artefact.integrity import digests
-from beckon.artefact.model import ITEMS, MANIFEST, SCORER, Manifest, Probe
+from beckon.artefact.model import ITEMS, MANIFEST, REPORT, SCORER, Manifest, Probe
 from beckon.artefact.ports import ModelStore
 from beckon.artefact.probes import passes
 from beckon.artefact.registry import offer, read_manifest
 from beckon.catalog.ports import Catalogue
 from beckon.lake.ports import LakeStore
-from beckon.lake.reading import read_exposures, shops
+from beckon.lake.reading import shops
 from beckon.learning.calibration import Fitted, fit_probability
 from beckon.learning.clearing import clear
+from beckon.learning.comparison import compared
 from beckon.learning.export import scorer_onnx
+from beckon.learning.gate import Limits, checks
 from beckon.learning.gathering import COLUMNS, Given, digest_of, gather, listing_of
 from beckon.learning.packaging import item_table, probes_of, reference_run, serving_of
 from beckon.learning.ports import Leases, Runs
 from beckon.learning.recipe import Recipe
 from beckon.learning.reliability import by_segment
-from beckon.learning.slots import EXPOSURE_COLUMNS, POSITIVE_TYPES, seen_slots
+from beckon.learning.report import report_html
+from beckon.learning.slots import POSITIVE_TYPES, seen_slots
 from beckon.learning.state import load
 from beckon.learning.training import Trained, train
 from beckon.values import SECOND_MS
@@ -49,6 +53,7 @@ class Retraining:
     leases: Leases
     known_shops: Callable[[], Iterable[str]]
     models_kept: int = 30
+    limits: Limits = field(default_factory=Limits)
 
     def due(self) -> list[str]:
         """Return the shops with lake objects or catalogue changes that their newest model does not know, sorted."""
@@ -102,20 +107,43 @@ class Retraining:
         pointer = self.models.pointer(shop)
         champion = None if pointer is None else self._recipe(shop, pointer.model_id)
         trained = train(given.sequences, given.tokens, champion, lambda: remaining_ms() > RESERVE * total)
-        chances = _calibrated(self.lake, shop, given.events, trained.model.recipe)
+        chances = _calibrated(given.events, given.exposures, trained.model.recipe)
         model = replace(trained.model, calibration=None if chances is None else chances.calibration)
         trained = replace(trained, model=model)
         scorer = scorer_onnx(model)
         items = item_table(model, given.parents, given.unavailable, now)
         probes = probes_of(model, scorer)
+        parent = None if pointer is None else pointer.model_id
+        champion_file = None if parent is None else partial(self.models.read, shop, parent)
+        lists = compared(champion_file, given.sequences, trained, given.unavailable)
+        found = checks(
+            probes=passes(reference_run(scorer), probes),
+            ranking=trained.is_better_than_nothing or pointer is None,
+            new=lists.breadth,
+            old=lists.before,
+            is_popularity=bool(trained.metrics.get("is_popularity")),
+            limits=self.limits if pointer is not None else replace(self.limits, coverage=0.0),
+        )
+        good = all(one["passed"] for one in found)
+        metrics = {
+            **trained.metrics,
+            "calibration": _believed(chances),
+            "breadth": lists.breadth,
+            "breadth_before": lists.before,
+            "drift": lists.drift,
+            "gate": {"passed": good, "checks": found},
+        }
         manifest = _manifest(shop, now, given, trained, files={SCORER: scorer, ITEMS: items}, probes=probes)
+        lineage = {"parent": parent, "recipe": _origin(trained, champion)}
+        manifest = replace(manifest, metrics=metrics, lineage=lineage)
+        report = report_html(manifest, lists.shown)
+        manifest = replace(manifest, files=dict(sorted({**manifest.files, **digests({REPORT: report})}.items())))
         seconds = round(time.perf_counter() - began, 3)
         peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-        good = passes(reference_run(scorer), probes) and (trained.is_better_than_nothing or pointer is None)
-        metrics = {**trained.metrics, "calibration": _believed(chances), "gate": {"passed": good}}
-        manifest = replace(manifest, metrics=metrics, resources={"seconds": seconds, "peak_mib": peak})
+        manifest = replace(manifest, resources={"seconds": seconds, "peak_mib": peak})
         self.models.write(shop, manifest.model_id, SCORER, scorer)
         self.models.write(shop, manifest.model_id, ITEMS, items)
+        self.models.write(shop, manifest.model_id, REPORT, report)
         self.models.write(shop, manifest.model_id, MANIFEST, orjson.dumps(manifest.to_record()))
         promoted = good and offer(self.models, shop, manifest.model_id, now)
         log.info("%s: model %s written, promoted: %s", shop, manifest.model_id, promoted)
@@ -173,11 +201,19 @@ def _manifest(
     )
 
 
-def _calibrated(lake: LakeStore, shop: str, events: Any, recipe: Recipe) -> Fitted | None:
+def _origin(trained: Trained, champion: Recipe | None) -> str:
+    """Return where the recipe comes from."""
+    if trained.metrics.get("is_popularity"):
+        return "popularity: nothing foretold better"
+    if champion is not None and trained.model.recipe == champion:
+        return "the champion's"
+    return "tuned on validation" if trained.trace else "as Beckon comes"
+
+
+def _calibrated(events: Any, exposures: Any, recipe: Recipe) -> Fitted | None:
     """Return the probability's calibration, None until enough seen slots were acted on."""
     if not set(POSITIVE_TYPES) & set(events.column("type").unique().to_pylist()):
         return None
-    exposures = read_exposures(lake, shop, EXPOSURE_COLUMNS)
     return fit_probability(seen_slots(exposures, events, recipe.event_weights))
 
 

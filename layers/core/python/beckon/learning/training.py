@@ -103,16 +103,16 @@ def holdout(sequences: Sequences, length: int) -> Holdout:
 
     Targets are the last event of everybody who did something in that tenth, each after all of that person's events
     before it, as a request would see them. Where time gives too few targets (all at one moment, a small shop),
-    everybody's last event is left out instead; `protocol` says which.
+    everybody's last event is left out instead; `protocol` says which. What a served list brought about is no target:
+    the champion wrote the lists, and would be judged by its own success.
     """
     if len(sequences):
         cut = np.quantile(sequences.ts, 1 - HOLDOUT_SHARE, method="higher")
-        places = np.flatnonzero((sequences.from_end() == 0) & (sequences.ts >= cut))
-        targets = targets_at(sequences, places, length)
+        targets = targets_at(sequences, sequences.newest(sequences.ts >= cut), length)
         if len(targets) >= FEWEST_TARGETS and (sequences.ts < cut).any():
             new = strangers(sequences, int(cut), length).some(MOST_TARGETS)
             return Holdout("temporal", sequences.where(sequences.ts < cut), targets.some(MOST_TARGETS), new)
-    targets = leave_out(sequences, 0, length)
+    targets = targets_at(sequences, sequences.newest(sequences.from_end() == 0), length)
     return Holdout("leave-one-out", sequences.where(sequences.from_end() > 0), targets.some(MOST_TARGETS))
 
 
