@@ -27,6 +27,7 @@ from infra.demo.progress import Told
 PROTOCOLS = ("leave-one-out", "temporal")
 PREDICTED = 20
 AT_ONCE = 64
+TUNING_SECONDS = 40  # no setting is tried after it, as retrain tries none when its time runs short
 
 
 def accuracy(data: Path, items: Path | None, protocol: str, predictions: Path | None, told: Told) -> dict[str, Any]:
@@ -50,12 +51,19 @@ def accuracy(data: Path, items: Path | None, protocol: str, predictions: Path | 
         split = Holdout(protocol, sequences.where(sequences.from_end() > 1), targets)
     else:
         split = holdout(sequences, start.history_length)
-    exclude_seen = has_few_repeats(sequences)
+    # What may be known before the targets: nothing of them decides anything.
+    known = sequences.where(sequences.from_end() > 0) if protocol == "leave-one-out" else split.known
+    exclude_seen = has_few_repeats(known)
     began = time.perf_counter()
     with told.stage(f"tuning on {len(sequences):,} events of {len(people):,} people and {len(sequences.ids):,} items"):
         content = describe(sequences.ids, tokens, start)
-        known = sequences.where(sequences.from_end() > 0) if protocol == "leave-one-out" else split.known
-        recipe, trace = tuned(known, content, start, exclude_seen=exclude_seen, may_go_on=lambda: True)
+        recipe, trace = tuned(
+            known,
+            content,
+            start,
+            exclude_seen=exclude_seen,
+            may_go_on=lambda: time.perf_counter() < began + TUNING_SECONDS,
+        )
     tuning, began = time.perf_counter() - began, time.perf_counter()
     with told.stage("fitting"):
         model = fit(split.known, content, recipe)

@@ -66,12 +66,29 @@ def test_the_last_two_events_of_a_person_teach_nothing(files) -> None:
     with told:
         csv.writer(told).writerows(
             [("user", "item", "timestamp")]
-            + [(f"p{n}", item, n * 10 + at) for n in range(200) for at, item in enumerate(("a", "b", "z"))]
+            + [(f"p{n}", item, n * 10 + at) for n in range(300) for at, item in enumerate(("a", "b", "z"))]
         )
     found = accuracy(folder / "told.csv", None, "leave-one-out", None, Told())
     # Everybody goes a → b → z, but b and z are kept back from fitting: z cannot be foretold, and ties count against us.
     assert found["recall_at_10"] == 1.0  # three items in all
     assert found["ndcg_at_10"] == 1.0  # a and b were seen and are left out: one candidate is left
+
+
+def test_changing_what_came_last_changes_no_prediction(files, tmp_path) -> None:
+    folder, rows = files
+    ordered = sorted(rows, key=lambda row: (row[0], row[2]))
+    lasts = {row[0]: row for row in ordered}
+    others = {row: RING[(RING.index(row[1]) * 7 + 3) % 40] for row in lasts.values()}
+    written = []
+    for name, changed in (("as-it-was", {}), ("otherwise", others)):
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            lines = [(person, changed.get(row, row[1]), ts) for row in ordered for person, _, ts, _ in [row]]
+            csv.writer(file).writerows([("user", "item", "timestamp"), *lines])
+        out = tmp_path / f"{name}-predictions.csv"
+        found = accuracy(tmp_path / f"{name}.csv", folder / "items.jsonl", "leave-one-out", out, Told())
+        written.append((out.read_text(), found["recipe"], found["recall_at_10"]))
+    assert written[0][:2] == written[1][:2]
+    assert written[0][2] != written[1][2]
 
 
 def test_the_temporal_protocol_is_retrains_own(files) -> None:

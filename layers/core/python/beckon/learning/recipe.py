@@ -1,7 +1,7 @@
 """A recipe: every number that, with the same data, makes the same model."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from beckon.values import DAY_MS
@@ -60,6 +60,10 @@ class Recipe:
     def to_record(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values."""
         return asdict(self)
+
+    def changed(self, changes: Mapping[str, Any]) -> "Recipe":
+        """Return the recipe with some settings changed."""
+        return replace(self, **changes)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Recipe":

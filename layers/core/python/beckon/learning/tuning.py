@@ -1,7 +1,7 @@
 """Choosing a recipe on validation targets, a setting at a time, and only when the choice is more than noise."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +16,25 @@ from beckon.learning.recipe import Recipe
 from beckon.learning.sparse import Floats, Longs
 
 FEWEST_TARGETS = 50
-# As many targets as make so many scores, within bounds.
-TARGET_CELLS = 3 << 24
+# As many targets as make so many scores, within bounds; what wins on them must win on four times as many.
+TARGET_CELLS = 1 << 25
 TARGETS = (1_000, 10_000)
+CONFIRMING = 4
 CLEARLY_BETTER = 1.0  # standard errors of the paired difference
 SWEEPS = 2
 
-# In the order in which they are tried, each with the winner of the one before.
+# Whole recipes that are tried first, because no single setting leads from one to another.
+STARTS: tuple[tuple[str, Mapping[str, float]], ...] = (
+    ("ridge", {"ridge": 1.0}),
+    ("ridge on whole histories", {"ridge": 1.0, "backward": 1.0, "pair_decay": 1.0, "recency": 0.95}),
+    ("cosine", {"source_power": 0.5, "target_power": 0.5, "backward": 1.0, "recency": 0.85}),
+    ("short taste", {"source_power": 0.25, "target_power": 0.15, "backward": 0.3, "taste": 1.0, "content": 1.0}),
+)
+# Then settings in the order in which they are tried, each with the winner of the one before.
 CANDIDATES: tuple[tuple[str, tuple[float, ...]], ...] = (
-    ("ridge", (0.5, 1.0)),
+    ("ridge", (0.0, 0.5, 1.0)),
     ("penalty", (30.0, 100.0, 1_000.0)),
-    ("recency", (0.4, 0.7, 0.85)),
+    ("recency", (0.4, 0.7, 0.85, 0.95)),
     ("target_power", (0.0, 0.25, 0.5)),
     ("source_power", (0.0, 0.3, 0.5)),
     ("backward", (0.1, 0.5, 1.0)),
@@ -35,7 +43,7 @@ CANDIDATES: tuple[tuple[str, tuple[float, ...]], ...] = (
     ("low_rank", (0.2,)),
     ("content", (0.0, 0.5, 1.1)),
     ("taste", (0.2, 0.7, 1.0)),
-    ("repeat", (0.5, 1.0, 2.0, 4.0, 16.0)),
+    ("repeat", (0.5, 1.0, 2.0, 4.0)),
     ("prior", (0.01, 0.1, 0.3)),
 )
 # Settings that make other rows; all others are applied to rows that stand.
@@ -59,43 +67,77 @@ def choose(
 ) -> Choice:
     """Return the best recipe near `start`, by N@10 of targets that `known` does not hold.
 
-    A candidate is taken if its paired gain exceeds one standard error, so that models do not flap from night to
-    night. All settings are tried in turn, twice if anything was taken. With few targets, or when `may_go_on` says no,
-    what has been chosen so far stands. Nothing is drawn: the same inputs and time enough give the same choice.
+    Candidates are screened on some targets; the best, if better than what stands, is taken if on more targets its
+    paired gain exceeds one standard error, so that models do not flap from night to night. A few whole recipes are
+    tried first, then all settings in turn, twice if anything was taken. With few targets, or when `may_go_on` says
+    no, what has been chosen so far stands. Nothing is drawn: the same inputs, and time enough, give the same choice.
     """
     if len(targets) < FEWEST_TARGETS or not may_go_on():
         return Choice(start, ())
-    some = targets.some(min(TARGETS[1], max(TARGETS[0], TARGET_CELLS // max(1, len(known.seen.ids)))))
-    model = fit_known(known, start)
-    best = gains(_ranks([model], some, exclude_seen=exclude_seen)[0])
-    trace: list[dict[str, Any]] = [_trial("start", None, best, taken=True)]
+    search = _Search(known, start, targets, exclude_seen=exclude_seen)
+    starts = [(name, start.changed(changes)) for name, changes in STARTS]
+    search.offer("start", [one for one in starts if search.matters(one[1])])
     last_taken = ""
     for sweep in range(SWEEPS):
         for name, values in CANDIDATES:
-            if sweep and name == last_taken:
-                return Choice(model.recipe, tuple(trace))  # all others have been tried with it
-            recipes = _recipes(known, model.recipe, name, values, exclude_seen=exclude_seen)
+            if (sweep and name == last_taken) or not may_go_on():
+                return search.choice()  # all others have been tried with it; or time is up
+            recipes = _recipes(known, search.model.recipe, name, values, exclude_seen=exclude_seen)
             if sweep:
-                recipes = [one for one in recipes if _is_near(name, values, model.recipe, one)]
-            if not recipes:
-                continue
-            if not may_go_on():
-                return Choice(model.recipe, tuple(trace))
-            models = [_under(known, model, recipe, name) for recipe in recipes]
-            found = [gains(ranks) for ranks in _ranks(models, some, exclude_seen=exclude_seen)]
-            winner = int(np.argmax([one.mean() for one in found]))
-            mean, error = paired_difference(found[winner], best)
-            taken = mean > CLEARLY_BETTER * error
-            trace += [
-                _trial(name, getattr(one.recipe, name), gain, taken=taken and place == winner)
-                for place, (one, gain) in enumerate(zip(models, found, strict=True))
-            ]
-            if taken:
-                model, best, last_taken = models[winner], found[winner], name
-            log.info("tuning %s: %s, N@10 %.5f", name, getattr(model.recipe, name), best.mean())
+                recipes = [one for one in recipes if _is_near(name, values, search.model.recipe, one)]
+            if search.offer(name, [(getattr(one, name), one) for one in recipes]):
+                last_taken = name
+            log.info("tuning %s: %s", name, getattr(search.model.recipe, name))
         if not last_taken:
             break
-    return Choice(model.recipe, tuple(trace))
+    return search.choice()
+
+
+class _Search:
+    """The recipe that stands, and how it was come to."""
+
+    def __init__(self, known: Known, start: Recipe, targets: Targets, *, exclude_seen: bool) -> None:
+        most = min(TARGETS[1], max(TARGETS[0], TARGET_CELLS // max(1, len(known.seen.ids))))
+        self._known, self._exclude_seen = known, exclude_seen
+        self._some, self._more = targets.some(most), targets.some(CONFIRMING * most)
+        self.model = fit_known(known, start)
+        self._screened = self._gains([self.model], self._some)[0]
+        self._confirmed = self._gains([self.model], self._more)[0]
+        self._trace = [_trial("start", None, self._screened, taken=True)]
+
+    def matters(self, recipe: Recipe) -> bool:
+        """Return whether this recipe makes another model here than the one that stands."""
+        is_small = is_small_enough(self._known)
+        return recipe != self.model.recipe and (is_small or not (recipe.ridge or recipe.cosine or recipe.low_rank))
+
+    def offer(self, name: str, candidates: Sequence[tuple[Any, Recipe]]) -> bool:
+        """Try the candidates (what the trace calls them, recipe); return whether the best of them now stands."""
+        if not candidates:
+            return False
+        models = [self._under(recipe) for _, recipe in candidates]
+        found = self._gains(models, self._some)
+        winner = int(np.argmax([one.mean() for one in found]))
+        taken = False
+        if found[winner].mean() > self._screened.mean():
+            surely = self._gains([models[winner]], self._more)[0]
+            mean, error = paired_difference(surely, self._confirmed)
+            taken = mean > CLEARLY_BETTER * error
+            if taken:
+                self.model, self._screened, self._confirmed = models[winner], found[winner], surely
+        for place, ((value, _), gained) in enumerate(zip(candidates, found, strict=True)):
+            self._trace.append(_trial(name, value, gained, taken=taken and place == winner))
+        return taken
+
+    def choice(self) -> Choice:
+        """Return what stands."""
+        return Choice(self.model.recipe, tuple(self._trace))
+
+    def _under(self, recipe: Recipe) -> Model:
+        is_other = any(getattr(recipe, name) != getattr(self.model.recipe, name) for name in OF_ROWS)
+        return fit_known(self._known, recipe) if is_other else self.model.with_recipe(recipe)
+
+    def _gains(self, models: Sequence[Model], targets: Targets) -> list[NDArray[np.float64]]:
+        return [gains(ranks) for ranks in _ranks(models, targets, exclude_seen=self._exclude_seen)]
 
 
 def _recipes(known: Known, now: Recipe, name: str, values: Sequence[float], *, exclude_seen: bool) -> list[Recipe]:
@@ -114,7 +156,7 @@ def _recipes(known: Known, now: Recipe, name: str, values: Sequence[float], *, e
     }
     if pointless.get(name):
         return []
-    recipes = [Recipe.from_record(now.to_record() | {name: value}) for value in values if value != getattr(now, name)]
+    recipes = [now.changed({name: value}) for value in values if value != getattr(now, name)]
     return [one for one in recipes if one.ridge + one.cosine + one.low_rank <= 1]
 
 
@@ -122,10 +164,6 @@ def _is_near(name: str, values: Sequence[float], now: Recipe, other: Recipe) -> 
     """Return whether a candidate is next to the present value, among the candidates and the default."""
     line = sorted({*values, getattr(now, name), getattr(Recipe(), name)})
     return abs(line.index(getattr(now, name)) - line.index(getattr(other, name))) == 1
-
-
-def _under(known: Known, model: Model, recipe: Recipe, name: str) -> Model:
-    return fit_known(known, recipe) if name in OF_ROWS else model.with_recipe(recipe)
 
 
 def _ranks(models: Sequence[Model], targets: Targets, *, exclude_seen: bool) -> list[Longs]:
@@ -149,5 +187,5 @@ def _ranks(models: Sequence[Model], targets: Targets, *, exclude_seen: bool) -> 
     return ranks
 
 
-def _trial(name: str, value: float | None, found: NDArray[np.float64], *, taken: bool) -> dict[str, Any]:
+def _trial(name: str, value: Any, found: NDArray[np.float64], *, taken: bool) -> dict[str, Any]:
     return {"tried": name, "value": value, "ndcg_at_10": round(float(found.mean()), 5), "taken": bool(taken)}

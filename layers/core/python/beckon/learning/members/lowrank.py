@@ -9,6 +9,7 @@ from beckon.learning.recipe import Recipe
 from beckon.learning.sparse import Floats, SparseRows
 
 NEIGHBOURS = 100
+NOISE = 1e-4  # an item of which the kept directions hold no more has no place among them
 _ITEMS_AT_ONCE = 1_024
 
 
@@ -29,7 +30,7 @@ def low_rank(known: Known, recipe: Recipe) -> Tables:
     strengths = np.sqrt(np.maximum(np.einsum("ij,ij->j", basis, image), 0.0))
     dense = (basis * strengths).astype(np.float32)
     lengths = np.linalg.norm(dense, axis=1, keepdims=True)
-    known_items = (known.degrees > 0)[:, None] & (lengths > 0)
+    known_items = (known.degrees > 0)[:, None] & (lengths > NOISE)
     dense = np.divide(dense, lengths, out=np.zeros_like(dense), where=known_items)
     return Tables(_nearest(dense, np.flatnonzero(known_items[:, 0])), dense=dense)
 
