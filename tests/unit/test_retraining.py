@@ -13,7 +13,9 @@ from beckon.artefact.model import ITEMS, MANIFEST, REPORT, SCORER, ItemTable, Ma
 from beckon.artefact.registry import Registry
 from beckon.catalog.ports import Change
 from beckon.conversions.model import Exposure, Slot
+from beckon.learning import service as learning_service
 from beckon.learning import training
+from beckon.learning.comparison import Compared
 from beckon.learning.recipe import Recipe
 from beckon.learning.service import GRACE_MS, Retraining
 from beckon.values import DAY_MS
@@ -383,3 +385,45 @@ def test_out_of_time_the_search_is_left_out_but_the_model_is_made() -> None:
     service = shop(lake_of(follows(200)))
     done = service.retrain(SHOP, "run-1", NOW, lambda: next(left))
     assert done["promoted"]
+
+
+def test_a_model_that_shows_everybody_the_same_is_kept_but_not_promoted(monkeypatch) -> None:
+    service = shop(lake_of(follows(200)))
+    first = run(service)
+    put(service.lake, events_table({"zoe": "ba"}), "3-4")
+    broad = {"lists": 200, "distinct": 90, "coverage": 0.4, "popularity": 9.0, "groups": [0.1] * 10}
+    narrow = broad | {"coverage": 0.01, "popularity": 80.0}
+    monkeypatch.setattr(learning_service, "compared", lambda *_: Compared(narrow, broad))
+    second = run(service, now=NOW + DAY_MS)
+    assert (second["promoted"], service.models.pointer(SHOP).model_id) == (False, first["model_id"])
+    gate = manifest_of(service, second["model_id"]).metrics["gate"]
+    failed = {one["check"] for one in gate["checks"] if not one["passed"]}
+    assert failed == {"coverage", "coverage beside the champion", "popularity bias"}
+    assert service.due() == []  # refused for good: nothing waits to be moved
+    report = service.models.read(SHOP, second["model_id"], REPORT).decode()
+    assert "did not pass" in report
+
+
+def test_a_model_knows_its_parent_and_what_changed_since() -> None:
+    service = shop(lake_of(follows(200)), catalogue_of())
+    first = run(service)
+    put(service.lake, events_table({"zoe": "bay", "yan": "yzb"}), "3-4")
+    second = run(service, now=NOW + DAY_MS)
+    found = manifest_of(service, first["model_id"])
+    assert found.lineage["parent"] is None
+    assert (found.metrics["drift"], found.metrics["breadth_before"]) == (None, None)
+    after = manifest_of(service, second["model_id"])
+    assert after.lineage["parent"] == first["model_id"]
+    assert after.lineage["recipe"] in {"tuned on validation", "the champion's"}
+    assert (after.metrics["drift"]["items_in"], after.metrics["drift"]["items_out"]) == (2, 0)  # y and z
+    assert after.metrics["drift"]["overlap"] > 0.5
+    assert after.metrics["breadth"]["lists"] > 100
+    assert after.files.keys() == {SCORER, ITEMS, REPORT}
+    assert first["model_id"] in service.models.read(SHOP, second["model_id"], REPORT).decode()
+
+
+def test_a_report_names_nobody() -> None:
+    people = {f"person-{n:03}": visits for n, visits in enumerate(follows(120).values())}
+    service = shop(lake_of(people))
+    report = service.models.read(SHOP, run(service)["model_id"], REPORT).decode()
+    assert "person-" not in report

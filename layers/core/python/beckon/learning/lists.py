@@ -14,7 +14,9 @@ from beckon.learning.model import Histories, Model, scores, users_at_once
 from beckon.learning.sequences import Sequences
 from beckon.learning.sparse import Bools, Longs
 
-PEOPLE = 200  # enough to tell 5 % from 10 % of overlap, few enough for ONNX's own evaluator
+# Enough to tell 5 % from 10 % of overlap; fewer where the catalogue is large, for the older graph is run by ONNX's own
+# evaluator (3 s for 100 people and 12 k items).
+PEOPLE, FEWEST, CELLS = 200, 50, 1_200_000
 K = 10
 GROUPS = 10  # of equally many items, from the least popular to the most
 TOP = 10
@@ -47,7 +49,8 @@ class Asked:
 
 def asked_of(sequences: Sequences, length: int, off_sale: Sequence[int], *, exclude_seen: bool) -> Asked:
     """Return some people who came more than once, evenly spread, each after all but the last of their events."""
-    targets = leave_out(sequences, 0, length).some(PEOPLE)
+    people = min(PEOPLE, max(FEWEST, CELLS // max(1, len(sequences.ids))))
+    targets = leave_out(sequences, 0, length).some(people)
     allowed = np.ones((len(targets), len(sequences.ids)), dtype=np.bool_)
     allowed[:, list(off_sale)] = False
     if exclude_seen:
