@@ -22,12 +22,12 @@ from beckon.learning.evaluation import (
 )
 from beckon.learning.hearing import hearing, weighing
 from beckon.learning.members.contract import Known
-from beckon.learning.model import Model, describe, fit
+from beckon.learning.model import Model, describe, fit, fit_known
+from beckon.learning.popular import EVER_MS, settle
 from beckon.learning.recipe import Recipe
 from beckon.learning.sequences import Sequences
 from beckon.learning.sparse import Longs
 from beckon.learning.tuning import choose
-from beckon.values import DAY_MS
 
 HOLDOUT_SHARE = 0.1
 FEWEST_TARGETS = 100
@@ -40,7 +40,7 @@ FEWEST_JUDGES = 20
 # What is served where nothing foretells better: popularity, lately or ever, and all else breaks its ties.
 POPULARITY: Sequence[dict[str, Any]] = (
     {"prior": 1_000.0, "repeat": 0.0},
-    {"prior": 1_000.0, "repeat": 0.0, "trend_half_life_ms": 3_650 * DAY_MS},
+    {"prior": 1_000.0, "repeat": 0.0, "trend_half_life_ms": EVER_MS},
 )
 
 log = logging.getLogger(__name__)
@@ -132,9 +132,10 @@ def tuned(
         return start, ()
     learnt = Known.of(known.where(known.from_end() > 0), content, start.user_events)
     choice = choose(learnt, start, targets, exclude_seen=exclude_seen, may_go_on=may_go_on)
-    model = fit(known.where(known.from_end() > 0), content, choice.recipe)
-    recipe, trace = weighing(model, targets, exclude_seen=exclude_seen, may_go_on=may_go_on)
-    return recipe, (*choice.trace, *trace)
+    settled, priors = settle(learnt, choice.recipe, targets, exclude_seen=exclude_seen, may_go_on=may_go_on)
+    model = fit_known(learnt, settled)
+    recipe, loudness = weighing(model, targets, exclude_seen=exclude_seen, may_go_on=may_go_on)
+    return recipe, (*choice.trace, *priors, *loudness)
 
 
 def _judged(
