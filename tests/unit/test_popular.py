@@ -31,7 +31,7 @@ def shop() -> Sequences:
 
 
 def settled() -> tuple[Recipe, list]:
-    found, recipe = shop(), Recipe()
+    found, recipe = shop(), Recipe(trend_half_life_ms=DAY_MS)
     known = Known.of(found.where(found.from_end() > 0), content_of(found.ids, {}, 4), recipe.user_events)
     targets = leave_out(found, 0, 50)
     chosen, trace = settle(known, recipe, targets, exclude_seen=False, may_go_on=lambda: True)
