@@ -23,7 +23,7 @@ def graph(prior: np.ndarray = PRIOR, calibration: Calibration | None = None) -> 
         content=replace(content, directions=np.eye(3), dense=DENSE.astype(np.float32)),
         trend=(prior / CONTENT_SCALE).astype(np.float32),  # the exporter multiplies: π·σ·trend, and w·σ for content
         scale=CONTENT_SCALE,
-        recipe=Recipe(content=1.0, prior=1.0),
+        recipe=Recipe(taste=1.0, content=1.0, prior=1.0),
         calibration=calibration,
     )
     return scorer_onnx(model)

@@ -82,21 +82,23 @@ class _Writer:
         g = self.g
         self.batch, self.length = g.size("history", 0), g.size("history", 1)
         outside = g.op("Or", g.op("Less", "history", g.whole(0)), g.op("GreaterOrEqual", "history", g.whole(self.n)))
-        size = g.op("Pow", g.op("Abs", "weight"), g.op("Min", self.taste_power, g.number(1.0)))
-        negligible = g.mul(g.op("ReduceSum", size, g.ints(1), keepdims=1), g.number(NEGLIGIBLE))
-        outside = g.op("Or", outside, g.op("LessOrEqual", size, negligible))
+        tasted = g.op("Pow", g.op("Abs", "weight"), self.taste_power)  # taste outlasts the next step
+        is_slight, is_tasteless = self._negligible(g.op("Abs", "weight")), self._negligible(tasted)
+        outside = g.op("Or", outside, g.op("And", is_slight, is_tasteless))
         self.seen = g.where(outside, g.whole(self.n), "history")  # [B, L]
         self.weight = g.where(outside, g.number(0.0), "weight")
+        self.flat_followed = g.shape(g.where(is_slight, g.whole(self.n), self.seen), -1)  # whose neighbours are read
         self.flat_seen = g.shape(self.seen, -1)
         self.flat_weight = g.shape(self.weight, -1)
-        # What it says of taste, which lasts longer (γ < 1) than what it says of the next step.
-        tasted = g.op("Pow", g.op("Abs", self.weight), self.taste_power)
-        self.taste = g.mul(g.op("Sign", self.weight), tasted)
+        self.taste = g.where(outside, g.number(0.0), g.mul(g.op("Sign", "weight"), tasted))
         self.own = g.mul(g.mul(self.weight, g.op("Abs", self.weight)), self.repeat_scale)  # what each adds to itself
-        # The row of the batch that each history place belongs to.
-        places = g.op("Range", g.whole(0), g.scalar(g.mul(self.batch, self.length)), g.whole(1))
-        at_least_one = g.op("Max", g.scalar(self.length), g.whole(1))
-        self.user_of_place = g.op("Div", places, at_least_one)
+        places = g.op("Range", g.whole(0), g.scalar(g.mul(self.batch, self.length)), g.whole(1))  # across rows
+        self.user_of_place = g.op("Div", places, g.op("Max", g.scalar(self.length), g.whole(1)))
+
+    def _negligible(self, size: str) -> str:
+        """Which of sizes [B, L] are as good as nothing beside their row's sum."""
+        whole = self.g.op("ReduceSum", size, self.g.ints(1), keepdims=1)
+        return self.g.op("LessOrEqual", size, self.g.mul(whole, self.g.number(NEGLIGIBLE)))
 
     def warm_scores(self) -> str:
         """The score of every item of the model [B, N]."""
@@ -168,7 +170,7 @@ class _Writer:
         """
         g = self.g
         postings = g.shape(g.add(tokens, g.whole(self.n + 1)), -1)
-        rows = g.op("Concat", self.flat_seen, postings, axis=0)
+        rows = g.op("Concat", self.flat_followed, postings, axis=0)
         weights = g.op("Concat", self.flat_weight, g.shape(values, -1), axis=0)
         token_users = g.op("Expand", g.axis(self.user_of_place, 1), g.op("Shape", tokens))
         users = g.op("Concat", self.user_of_place, g.shape(token_users, -1), axis=0)
