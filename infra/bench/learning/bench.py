@@ -167,6 +167,26 @@ def _must(fault: str) -> None:
         raise SystemExit(fault)
 
 
+def _write(
+    out: Path,
+    rows: Sequence[Mapping[str, Any]],
+    curve: Sequence[Mapping[str, Any]],
+    budget: Mapping[str, Any],
+    seconds: float,
+) -> None:
+    load = [round(one, 2) for one in os.getloadavg()]
+    whole = {
+        "rows": rows,
+        "ratios": ratios(rows),
+        "growth": curve,
+        **budget,
+        "load": load,
+        "seconds": round(seconds, 1),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write build/bench/learning.json and print its table; exit with a message if anything could not be measured."""
     parser = argparse.ArgumentParser(prog="make bench ONLY=learning", description=__doc__)
@@ -185,18 +205,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen = small(folder, run) if asked.smoke else shops(folder, asked.data, run)
         if not chosen:
             raise SystemExit(f"no amazon-beauty.csv.gz or rees46.csv.gz in {asked.data}: say where, with DATA=folder")
-        rows = [row for shop in chosen for row in run.shop(shop)]
-        curve = run.growth((2_000, 4_000) if asked.smoke else EVENTS)
-    whole = {
-        "rows": rows,
-        "ratios": ratios(rows),
-        "growth": curve,
-        "tuning_seconds_of_each_baseline": run.seconds,
-        "load": [round(one, 2) for one in os.getloadavg()],
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n")
+        rows: list[dict[str, Any]] = []
+        curve: list[dict[str, Any]] = []
+        for shop in [*chosen, None]:  # what was measured is written at once: a whole run takes a quarter of an hour
+            if shop is None:
+                curve = run.growth((2_000, 4_000) if asked.smoke else EVENTS)
+            else:
+                rows += run.shop(shop)
+            _write(asked.out, rows, curve, {"tuning_seconds_of_each_baseline": run.seconds}, time.monotonic() - began)
     print(markdown(rows))
     told.say(f"{asked.out} written")
     if failed := [f"{row['model']} on {row['data']}" for row in rows if row.get("error")]:

@@ -32,8 +32,10 @@ def beckon(data: Path, items: Path | None, protocol: str) -> dict[str, Any]:
     tokens = {} if items is None else dict(tokens_in(items))
     sequences = sequences_from(events_in(data)[0], tokens, EVENT_WEIGHTS).of_people()
     recipe = Recipe.from_record(found["recipe"])
-    known = sequences.where(sequences.from_end() > 1)
-    model = fit(known, describe(sequences.ids, tokens, recipe), recipe)
+    known = reading.split(sequences, protocol)[0]
+    content, cpu = describe(sequences.ids, tokens, recipe), time.process_time()
+    model = fit(sequences.where(known), content, recipe)
+    found["cpu_seconds_fitting"] = round(time.process_time() - cpu, 4)
     targets = leave_out(sequences, 0, recipe.history_length).weighed(recipe.event_weights)
     return found | export(model, targets)
 

@@ -31,7 +31,7 @@ def task_of(data: Path, items: Path | None, protocol: str) -> Task:
     tokens = {} if items is None else dict(tokens_in(items))
     events, _ = events_in(data)
     sequences = sequences_from(events, tokens, EVENT_WEIGHTS).of_people()
-    known, places = _split(sequences, protocol)
+    known, places = split(sequences, protocol)
     inner = sequences.where(known)
     validation = np.flatnonzero(known)[leave_out(inner, 0, 1).last]
     if protocol == "leave-one-out":  # as there, what is fitted on is the same for both targets
@@ -55,17 +55,17 @@ def task_of(data: Path, items: Path | None, protocol: str) -> Task:
     )
 
 
-def _split(sequences: Sequences, protocol: str) -> tuple[Bools, Longs]:
+def split(sequences: Sequences, protocol: str) -> tuple[Bools, Longs]:
     """Return which events may be fitted on, and the places of the targets."""
     length = Recipe().history_length
     if protocol == "leave-one-out":
         return sequences.from_end() > 1, leave_out(sequences, 0, length).last.astype(np.int64)
-    split = holdout(sequences, length)
-    is_temporal = split.protocol == "temporal"
-    known = sequences.ts <= split.known.ts.max() if is_temporal else sequences.from_end() > 0
-    if int(known.sum()) != len(split.known):
-        raise ValueError(f"retrain's holdout fits on {len(split.known)} events, the baselines on {int(known.sum())}")
-    return known, split.targets.last.astype(np.int64)
+    held = holdout(sequences, length)
+    is_temporal = held.protocol == "temporal"
+    known = sequences.ts <= held.known.ts.max() if is_temporal else sequences.from_end() > 0
+    if int(known.sum()) != len(held.known):
+        raise ValueError(f"retrain's holdout fits on {len(held.known)} events, the baselines on {int(known.sum())}")
+    return known, held.targets.last.astype(np.int64)
 
 
 def shuffle_pairs(source: Path, out: Path) -> None:

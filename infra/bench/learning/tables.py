@@ -6,7 +6,7 @@ from typing import Any
 type Row = Mapping[str, Any]
 
 OURS = ("Beckon", "Beckon + attributes")
-COLUMNS = ("model", "R@10", "N@10", "R@10 repeat", "R@10 new", "tuning s", "trials", "fit s", "peak MiB")
+COLUMNS = ("model", "R@10", "N@10", "R@10 repeat", "R@10 new", "tuning s", "trials", "fit s", "fit CPU s", "peak MiB")
 
 
 def ratios(rows: Sequence[Row]) -> dict[str, float]:
@@ -32,6 +32,8 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
             if ours in some:
                 model = row["model"].lower().replace(" + ", "_").replace(" ", "_").replace("-", "_")
                 _put(found, f"{name}_fit_seconds_over_{model}", some[ours]["seconds_fitting"], row["seconds_fitting"])
+                cpu = "cpu_seconds_fitting"
+                _put(found, f"{name}_fit_cpu_seconds_over_{model}", some[ours].get(cpu), row.get(cpu))
                 _put(found, f"{name}_peak_mib_over_{model}", some[ours]["peak_mib"], row["peak_mib"])
     by_place = {(row["data"], row["variant"], row["model"]): row for row in rows if not row.get("error")}
     for (data_name, variant, model), row in by_place.items():
@@ -64,7 +66,13 @@ def _cells(row: Row) -> list[str]:
     parts = [row.get(kind, {}).get("recall_at_10") for kind in ("repeat", "new")]
     numbers = [row["recall_at_10"], row["ndcg_at_10"], *parts]
     trials = len(row.get("trials") or row.get("trace") or ())
-    cost = [row.get("seconds_tuning"), trials, row.get("seconds_fitting"), row.get("peak_mib")]
+    cost = [
+        row.get("seconds_tuning"),
+        trials,
+        row.get("seconds_fitting"),
+        row.get("cpu_seconds_fitting"),
+        row.get("peak_mib"),
+    ]
     return [row["model"], *(_number(one, 4) for one in numbers), *(_number(one, 2) for one in cost)]
 
 
