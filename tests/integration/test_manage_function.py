@@ -230,7 +230,17 @@ def test_two_shops_are_blind_to_each_other(call, shoes, hats, model_bucket) -> N
 
 def model(bucket, model_id, shop="shoes"):
     serving = Serving(20, 0.9, {"click": 1.0}, 8, exclude_seen=False)
-    manifest = Manifest(model_id, shop, 1_790_000_000_000, "0.1.0", serving, {}, (), metrics={"recall_at_10": 0.31})
+    manifest = Manifest(
+        model_id,
+        shop,
+        1_790_000_000_000,
+        "0.1.0",
+        serving,
+        {"report.html": "ab"},
+        (),
+        metrics={"recall_at_10": 0.31},
+        lineage={"parent": "20251231T000000"},
+    )
     S3ModelStore(clients.s3(), bucket).write(shop, model_id, "manifest.json", orjson.dumps(manifest.to_record()))
 
 
@@ -254,6 +264,8 @@ def test_models_are_listed_newest_first_and_moved_by_hand(call, shoes, model_buc
         (new, False, False, {"recall_at_10": 0.31}),
         (old, True, True, {"recall_at_10": 0.31}),
     ]
+    assert listed["models"][0]["lineage"] == {"parent": "20251231T000000"}
+    assert listed["models"][0]["report"] == f"models/shoes/{new}/report.html"
     assert call("POST", f"/v1/models/{old}/promote", {"pin": False}, key=key)[1]["pinned"] is False
     assert call("POST", f"/v1/models/{new}/promote", {"pin": True}, key=key)[1]["pinned"] is True
 

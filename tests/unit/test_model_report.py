@@ -199,6 +199,7 @@ def test_a_dot_is_where_its_numbers_are() -> None:
     (x0, y0), (x1, y1) = ((float(dot.get("cx")), float(dot.get("cy"))) for dot in plot.iter("circle"))
     assert x1 > x0
     assert y1 < y0
-    # Both axes run to 0.54; happened is half of predicted.
-    across, up = (x1 - x0) / (520 - 62 - 12), (y0 - y1) / (300 - 14 - 44)
+    # Both axes run to 0.6; happened is half of predicted.
+    across, up = (x1 - x0) / (520 - 88 - 12), (y0 - y1) / (300 - 14 - 52)
+    assert across == pytest.approx(0.5 / 0.6, rel=0.01)
     assert up == pytest.approx(across / 2, rel=0.01)

@@ -76,6 +76,7 @@ def test_what_was_served_is_kept_with_its_surface_policy_and_places() -> None:
     (kept,) = world.exposures.kept
     assert (kept.shop, kept.rec_id, kept.user_key, kept.model_id, kept.ts) == (SHOP, "r7", "ann", "m1", NOW)
     assert (kept.surface, kept.policy) == ("home", "personal")
+    assert kept.history == 1
     assert [(slot.item, slot.position) for slot in kept.slots] == [("scarf", 1), ("coat", 2)]
     assert [slot.score for slot in kept.slots] == [one.score for one in served.ranking.items]
 
@@ -85,7 +86,7 @@ def test_a_strangers_list_is_kept_where_its_rec_id_finds_it() -> None:
     world.ask(rec_id="r8")
     (kept,) = world.exposures.kept
     assert kept.user_key == stranger_key(SHOP, "r8")
-    assert kept.policy == "trending"
+    assert (kept.policy, kept.history) == ("trending", 0)
     assert world.history.asked == []
 
 

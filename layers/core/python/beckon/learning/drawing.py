@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from html import escape
+from math import floor, log10
 
 WIDTH, HEIGHT = 520, 300
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 88, 12, 14, 52
+STEPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)  # of an axis, times a power of ten
 
 
 def reliability_plot(bins: Sequence[Sequence[float]]) -> str:
     """Return predicted against seen: a dot a bin (mean chance, share, slots), the diagonal is perfect."""
-    most = max((max(chance, share) for chance, share, _ in bins), default=0.0) * 1.08 or 1.0
+    most = _round(max((max(chance, share) for chance, share, _ in bins), default=0.0))
     parts = [_axes("predicted", "happened", low=0, high=most, right=most)]
     parts.append(f'<path class="ideal" d="M{_x(0, 0, most)} {_y(0, 0, most)}L{_x(1, 0, 1)} {_y(1, 0, 1)}"/>')
     dots = [(_x(chance, 0, most), _y(share, 0, most)) for chance, share, _ in bins]
@@ -22,7 +24,7 @@ def reliability_plot(bins: Sequence[Sequence[float]]) -> str:
 
 def bar_plot(names: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], label: str) -> str:
     """Return bars side by side, one of each series a name; values are shares."""
-    most = max((value for _, values in series for value in values), default=0.0) * 1.08 or 1.0
+    most = _round(max((value for _, values in series for value in values), default=0.0))
     parts = [_axes(label, "share", low=0, high=most)]
     room = (WIDTH - LEFT - RIGHT) / max(1, len(names))
     wide = 0.78 * room / max(1, len(series))
@@ -36,7 +38,7 @@ def bar_plot(names: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]
                 f'height="{max(0.0, HEIGHT - BOTTOM - top):.1f}">{tip}</rect>'
             )
         middle = LEFT + room * (at + 0.5)
-        parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{escape(name)}</text>')
+        parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{escape(name)}</text>')
     return _svg(label, parts)
 
 
@@ -77,15 +79,23 @@ def _axes(across: str, up: str, *, low: float, high: float, right: float | None 
         if right is not None and step:
             x, anchor = _x(right * step / 4, 0, right), "middle" if step in (1, 2, 3) else "end"
             parts.append(
-                f'<text x="{x}" y="{HEIGHT - BOTTOM + 17}" text-anchor="{anchor}">{said(right * step / 4)}</text>'
+                f'<text x="{x}" y="{HEIGHT - BOTTOM + 18}" text-anchor="{anchor}">{said(right * step / 4)}</text>'
             )
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="name" x="{middle}" y="{HEIGHT - 7}" text-anchor="middle">{escape(across)}</text>')
     parts.append(
-        f'<text class="name" transform="translate(13 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" '
+        f'<text class="name" transform="translate(16 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" '
         f'text-anchor="middle">{escape(up)}</text>'
     )
     return "".join(parts)
+
+
+def _round(most: float) -> float:
+    """Return where an axis of four steps ends that holds `most`."""
+    if not most > 0:
+        return 1.0
+    power = 10.0 ** floor(log10(most / 4))
+    return 4 * power * next(step for step in (*STEPS, most / 4 / power) if 4 * power * step >= most)
 
 
 def _line(dots: Sequence[tuple[float, float]]) -> str:

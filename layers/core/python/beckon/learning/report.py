@@ -23,17 +23,20 @@ h2 { font-size: 1.15rem; margin: 0 0 .5rem; } h3 { font-size: 1rem; margin: 1rem
 section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem; margin: 1rem 0; }
 p { margin: .4rem 0; } .soft, figcaption { color: var(--soft); font-size: .92rem; } figure { margin: .6rem 0; }
 code { overflow-wrap: anywhere; } .bad { color: var(--bad); } .good { color: var(--a); }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; } .scroll + .scroll { margin-top: .9rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .5rem; border-top: 1px solid var(--line); vertical-align: top; }
 thead th { border-top: 0; color: var(--soft); font-weight: 500; }
 tbody th { font-weight: 400; overflow-wrap: anywhere; }
 .right { text-align: right; white-space: nowrap; }
-svg { display: block; width: 100%; height: auto; } svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
+svg { display: block; width: 100%; height: auto; } svg text { fill: var(--soft); font: 13px system-ui, sans-serif; }
 .grid { stroke: var(--line); } .ideal { stroke: var(--c); stroke-dasharray: 5 4; fill: none; }
 .line { stroke: var(--a); stroke-width: 1.8; fill: none; } circle { fill: var(--a); }
 .tried { fill: var(--card); stroke: var(--c); } .s0, .k0 { fill: var(--a); } .s1, .k1 { fill: var(--b); }
+.key { white-space: nowrap; }
 .key svg { display: inline; width: .8rem; height: .8rem; vertical-align: -.05rem; margin: 0 .3rem 0 .8rem; }
-@media (max-width: 30rem) { section { padding: .8rem .7rem; } svg text { font-size: 17px; } th, td { padding: .3rem; } }
+@media (max-width: 30rem) { section { padding: .8rem .7rem; } svg text { font-size: 17px; }
+  table { font-size: .92rem; } th, td { padding: .3rem .25rem; } }
 """
 
 
@@ -148,8 +151,9 @@ def _chances(found: Mapping[str, Any] | None) -> str:
     ]
     caption = f"{everything['slots']:,} seen places, each foretold by a fit that did not know the person."
     plot = _figure(reliability_plot(everything["bins"]), caption)
-    text = f"<p>Log-loss of people held out, in nats a place: {losses}; taken: {escape(found['method'])}.</p>"
-    table = _table(("segment", "places", "acted on", "error, of the rate"), rows)
+    text = "<p>Rate: places acted on. Error: how far the chance misses, on average, as a share of the rate.</p>"
+    text += f"<p>Log-loss of people held out, in nats a place: {losses}; taken: {escape(found['method'])}.</p>"
+    table = _table(("segment", "places", "rate", "error"), rows)
     return _section("Probability", plot + text + table)
 
 
@@ -211,9 +215,10 @@ def _section(title: str, body: str) -> str:
 
 
 def _figure(plot: str, caption: str, keys: Sequence[str] = ()) -> str:
-    square = '<svg viewBox="0 0 10 10" aria-hidden="true"><rect class="k{}" width="10" height="10"/></svg>{}'
+    square = ' <span class="key"><svg viewBox="0 0 10 10" aria-hidden="true"><rect class="k{}" width="10" height="10"/>'
+    square += "</svg>{}</span>"
     key = "".join(square.format(number, escape(name)) for number, name in enumerate(keys))
-    return f'<figure>{plot}<figcaption>{escape(caption)}<span class="key">{key}</span></figcaption></figure>'
+    return f"<figure>{plot}<figcaption>{escape(caption)}{key}</figcaption></figure>"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

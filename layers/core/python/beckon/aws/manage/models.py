@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from beckon.artefact.model import REPORT
 from beckon.artefact.registry import Listed
 from beckon.aws.http import answer, body_bytes, json_body, note, now_ms, parse, presented_key
 from beckon.aws.wiring.access import access
@@ -65,6 +66,8 @@ def _shown(listed: Listed) -> dict[str, Any]:
         "code_version": manifest.code_version,
         "metrics": manifest.metrics,
         "serving": manifest.to_record()["serving"],
+        "lineage": manifest.lineage,
+        "report": f"models/{manifest.shop}/{manifest.model_id}/{REPORT}" if REPORT in manifest.files else None,
         "current": listed.serves,
         "pinned": listed.pinned,
     }
