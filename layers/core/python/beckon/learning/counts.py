@@ -40,7 +40,7 @@ def directed_counts(users: NDArray[Any], items: NDArray[Any], n_items: int, reci
 def both_ways(cells: Longs, counts: Longs, n_items: int, backward: float) -> SparseRows:
     """Return C = T + b·Tᵀ [items, items]."""
     rows, columns = cells // n_items, cells % n_items
-    order = stable_order(columns)  # turned round and still ascending: two sorted lists are merged in no time
+    order = stable_order(columns)  # turned round and still ascending, since two sorted lists are soon merged
     turned, against = (columns * n_items + rows)[order], np.rint(counts * backward).astype(np.int64)[order]
     cells, counts = _sum_cells(np.concatenate((cells, turned)), np.concatenate((counts, against)))
     cells, counts = cells[counts > 0], counts[counts > 0]
