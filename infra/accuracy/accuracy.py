@@ -1,6 +1,7 @@
 """Full-ranking accuracy of a model trained as retrain trains it, scored by the exported scorer.onnx."""
 
 import csv
+import math
 import resource
 import time
 from collections.abc import Iterator
@@ -124,7 +125,17 @@ def tokens_in(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield each item of the file with its tokens."""
     for found in rows.items(path):
         categories = tuple(str(one) for one in found.get("categories") or ())
-        item = Item("accuracy", found["id"], found["title"], 0, categories=categories, attributes=found["attributes"])
+        price, currency = found.get("price"), found.get("currency")
+        item = Item(
+            "accuracy",
+            found["id"],
+            found["title"],
+            0,
+            categories=categories,
+            attributes=found["attributes"],
+            price=float(price) if isinstance(price, int | float) and 0 < price < math.inf else None,
+            currency=currency if isinstance(currency, str) else None,
+        )
         yield item.id, item.tokens()
 
 

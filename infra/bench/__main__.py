@@ -4,6 +4,7 @@ import argparse
 import importlib
 
 BENCHMARKS = {
+    "profiles": "infra.bench.profile_terms",  # does what a profile knows of a person rank better?
     "incremental": "infra.bench.incremental",  # what does a retrain read, by how much is new and how much there is?
     "demo": "infra.demo.nulls",  # does the demo's interval cover 0 when nothing is to be found?
     "learning": "infra.bench.learning.bench",  # Beckon's model beside public baselines: accuracy, seconds, memory

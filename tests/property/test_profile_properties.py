@@ -18,7 +18,7 @@ SHELF = [
     )
     for n in range(9)
 ]
-kinds = st.sampled_from(["view", "click", "cart", "purchase", "refund", "search", "custom", "rating"])
+kinds = st.sampled_from(["view", "click", "cart", "remove", "purchase", "refund", "search", "custom", "rating"])
 names = st.sampled_from([f"i{n}" for n in range(11)])  # two of them are in no catalogue
 
 

@@ -1,5 +1,6 @@
 """What is written to the table is read back the same, whatever the fields hold."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -105,8 +106,26 @@ def test_an_item_table_keeps_its_index_order() -> None:
     assert stored(table) == table
 
 
-def test_an_items_tokens_are_its_categories_and_attributes_each_once() -> None:
+def test_an_items_tokens_are_its_categories_its_attributes_and_its_price_each_once() -> None:
     item = Item(
         "s", "i", "T", 0, categories=("b", "a", "a"), attributes={"colour": ["red", "blue"], "w": 2, "new": True}
     )
     assert item.tokens() == ("category=a", "category=b", "colour=blue", "colour=red", "new=True", "w=2")
+    assert item.tags() == item.tokens()
+    priced = replace(item, price=40.0, currency="EUR")  # 2 · log₂ 40 = 10.64
+    assert set(priced.tokens()) - set(item.tokens()) == {"price=EUR:10", "price=EUR:11+"}
+    assert priced.tags() == item.tags()
+    assert replace(item, price=0.0).tokens() == item.tokens()  # a gift stands on no step
+
+
+@given(st.floats(0.01, 1e9), st.floats(0.5, 2.0), st.sampled_from(["EUR", "GBP"]))
+def test_items_share_a_step_of_price_if_they_cost_about_the_same(price: float, factor: float, currency: str) -> None:
+    def steps(price: float, currency: str) -> set[str]:
+        return set(Item("s", "i", "T", 0, price=price, currency=currency).tokens())
+
+    shared = steps(price, "EUR") & steps(price * factor, currency)
+    apart = max(factor, 1 / factor)
+    if currency != "EUR" or apart > 1.4143:
+        assert not shared
+    elif apart < 1.1892:
+        assert shared

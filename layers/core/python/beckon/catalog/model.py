@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import floor, log2
 from typing import Any
+
+PRICE_STEPS = 2  # an octave of price: prices within 41 % of each other may share a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,26 @@ class Item:
         known = {name: record[name] for name in cls.__slots__ if name in record}
         return cls(**(known | {"categories": tuple(record.get("categories", ()))}))
 
-    def tokens(self) -> tuple[str, ...]:
-        """Return the item's content as sorted tokens: `category=…` and `<attribute name>=<value>`, each once.
-
-        Learning counts these and a scorer looks them up for items newer than the model, so both must agree.
-        """
+    def tags(self) -> tuple[str, ...]:
+        """Return what the item is called, sorted: `category=…` and `<attribute name>=<value>`, each once."""
         found = {f"category={category}" for category in self.categories}
         for name, value in self.attributes.items():
             values = value if isinstance(value, list | tuple) else (value,)
             found.update(f"{name}={one}" for one in values)
         return tuple(sorted(found))
+
+    def tokens(self) -> tuple[str, ...]:
+        """Return the item's content as sorted tokens: its tags, and the two steps of price it stands on.
+
+        Of steps ⌊2·log₂ price⌋ and ⌊2·log₂ price + ½⌋ in its currency, items within a quarter octave (19 %) share at
+        least one, and none beyond a half (41 %).
+
+        Learning counts these and a scorer looks them up for items newer than the model, so both must agree.
+        """
+        return tuple(sorted({*self.tags(), *self._price_steps()}))
+
+    def _price_steps(self) -> tuple[str, ...]:
+        if self.price is None or not self.price > 0:
+            return ()
+        step, currency = PRICE_STEPS * log2(self.price), self.currency or ""
+        return f"price={currency}:{floor(step)}", f"price={currency}:{floor(step + 0.5)}+"

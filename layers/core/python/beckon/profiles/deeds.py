@@ -10,8 +10,9 @@ from beckon.values import DAY_MS
 
 HALF_LIFE_MS = 30 * DAY_MS  # a deed says half as much a month later
 
-# What a deed says of interest in its item. A refund takes back what the purchase said; other types say nothing.
-STRENGTH = {"view": 1.0, "click": 1.0, "cart": 3.0, "purchase": 5.0, "refund": -5.0}
+# What a deed says of interest in its item. A removal takes back what the cart said, and a refund what the purchase
+# did; other types say nothing.
+STRENGTH = {"view": 1.0, "click": 1.0, "cart": 3.0, "remove": -3.0, "purchase": 5.0, "refund": -5.0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,17 +21,17 @@ def interests(strengths: Strengths, items: Mapping[str, Item], sample: Sequence[
     Over the N items of the catalogue's `sample`, df_t of which bear tag t:
 
         idf_t  =  ln((N + 1) / (df_t + 1))        0 for a tag that everything bears
-        raw_t  =  idf_t · Σ_{deeds e, t ∈ tokens(item_e)} w_e
+        raw_t  =  idf_t · Σ_{deeds e, t ∈ tags(item_e)} w_e
         weight_t = raw_t / Σ_{t': raw > 0} raw_t'
 
     Only positive weights are interests. A tag that a single known item bears (an article number, say) is that item's
-    name and no interest. Sums are exactly rounded (fsum), so their order changes nothing. Cost: O(tokens + sample).
+    name and no interest. Sums are exactly rounded (fsum), so their order changes nothing. Cost: O(tags + sample).
     """
-    tokens = {name: item.tokens() for name, item in items.items()}
-    idf = _idf(tokens, sample)
+    tags = {name: item.tags() for name, item in items.items()}
+    idf = _idf(tags, sample)
     said: dict[str, list[tuple[Deed, float]]] = defaultdict(list)
     for deed, strength in strengths:
-        for tag in tokens.get(deed.item, ()):
+        for tag in tags.get(deed.item, ()):
             if idf.get(tag, 0.0) > 0:
                 said[tag].append((deed, idf[tag] * strength))
     raw = {tag: total for tag, parts in said.items() if (total := fsum(part for _, part in parts)) > 0}
@@ -60,16 +60,16 @@ def shares(said: Mapping[str, Iterable[float]], most: int) -> tuple[Share, ...]:
     return tuple(Share(name, sums[name] / everything) for name in best)
 
 
-def _idf(tokens: Mapping[str, Sequence[str]], sample: Sequence[Item]) -> dict[str, float]:
+def _idf(tags: Mapping[str, Sequence[str]], sample: Sequence[Item]) -> dict[str, float]:
     """Return idf of the tags that at least two items bear, of those known and those in the sample together."""
-    wanted = {tag for own in tokens.values() for tag in own}
+    wanted = {tag for own in tags.values() for tag in own}
     in_sample: dict[str, int] = dict.fromkeys(wanted, 0)
     bearers: dict[str, int] = dict.fromkeys(wanted, 0)
     for item in sample:
-        for tag in wanted.intersection(item.tokens()):
+        for tag in wanted.intersection(item.tags()):
             in_sample[tag] += 1
-            bearers[tag] += item.id not in tokens
-    for own in tokens.values():
+            bearers[tag] += item.id not in tags
+    for own in tags.values():
         for tag in own:
             bearers[tag] += 1
     return {tag: log((len(sample) + 1) / (df + 1)) for tag, df in in_sample.items() if bearers[tag] > 1}

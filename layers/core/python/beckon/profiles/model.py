@@ -20,7 +20,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """A tag (`Item.tokens`), its share of all interest, and how rare it is: idf in nats.
+    """A tag (`Item.tags`), its share of all interest, and how rare it is: idf in nats.
 
     `evidence` has the strongest of `deeds` deeds; the parts of all of them sum to `weight`.
     """
