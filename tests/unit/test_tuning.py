@@ -102,7 +102,7 @@ def test_where_order_is_all_there_is_the_way_back_counts_less_and_the_last_step_
 
 def test_when_time_is_up_what_was_chosen_so_far_stands(many_tastes) -> None:
     _, known, (_, whole) = many_tastes
-    answers = iter([True, True, True, False])
+    answers = iter([True] * 4 + [False] * 99)
     recipe, trace = chosen(known, lambda: next(answers))
     assert list(trace) == list(whole[: len(trace)])
     assert 1 < len(trace) < len(whole)

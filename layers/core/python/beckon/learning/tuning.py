@@ -75,8 +75,10 @@ def choose(
     if len(targets) < FEWEST_TARGETS or not may_go_on():
         return Choice(start, ())
     search = _Search(known, start, targets, exclude_seen=exclude_seen)
-    starts = [(name, start.changed(changes)) for name, changes in STARTS]
-    search.offer("start", [one for one in starts if search.matters(one[1])])
+    for name, changes in STARTS:
+        recipe = start.changed(changes)
+        if search.matters(recipe) and may_go_on():
+            search.offer("start", [(name, recipe)])
     last_taken = ""
     for sweep in range(SWEEPS):
         for name, values in CANDIDATES:
@@ -119,7 +121,8 @@ class _Search:
         winner = int(np.argmax([one.mean() for one in found]))
         taken = False
         if found[winner].mean() > self._screened.mean():
-            surely = self._gains([models[winner]], self._more)[0]
+            is_all = len(self._more) == len(self._some)
+            surely = found[winner] if is_all else self._gains([models[winner]], self._more)[0]
             mean, error = paired_difference(surely, self._confirmed)
             taken = mean > CLEARLY_BETTER * error
             if taken:
