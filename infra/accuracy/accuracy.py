@@ -28,7 +28,7 @@ from infra.demo.progress import Told
 PROTOCOLS = ("leave-one-out", "temporal")
 PREDICTED = 20
 AT_ONCE = 64
-TUNING_SECONDS = 40  # no setting is tried after it, as retrain tries none when its time runs short
+TUNING_SECONDS = 30  # no setting is tried after it, as retrain tries none when its time runs short
 
 
 def accuracy(data: Path, items: Path | None, protocol: str, predictions: Path | None, told: Told) -> dict[str, Any]:
