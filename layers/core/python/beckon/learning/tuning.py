@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beckon.learning.content import EXACT_TOKENS
 from beckon.learning.evaluation import Targets, gains, paired_difference, ranks_in
 from beckon.learning.members.contract import Known
 from beckon.learning.members.ridge import is_small_enough
@@ -149,7 +150,7 @@ def _recipes(known: Known, now: Recipe, name: str, values: Sequence[float], *, e
     pointless = {
         "ridge": not is_small,
         "penalty": not now.ridge,
-        "low_rank": not is_small,
+        "low_rank": not is_small or len(known.seen.ids) > EXACT_TOKENS,  # beyond, its directions cost seconds
         "cosine": not is_small,
         "source_power": now.ridge >= 1,
         "target_power": now.ridge >= 1,
