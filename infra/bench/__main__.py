@@ -7,6 +7,7 @@ BENCHMARKS = {
     "profiles": "infra.bench.profile_terms",  # does what a profile knows of a person rank better?
     "incremental": "infra.bench.incremental",  # what does a retrain read, by how much is new and how much there is?
     "demo": "infra.demo.nulls",  # does the demo's interval cover 0 when nothing is to be found?
+    "signals": "infra.bench.signals",  # what is each kind of event worth beyond views, and what can one account do?
     "learning": "infra.bench.learning.bench",  # Beckon's model beside public baselines: accuracy, seconds, memory
 }
 
