@@ -224,6 +224,12 @@ def test_changes_make_items_come_and_go_whatever_their_order_and_however_often()
     assert once.after(changes) is once
 
 
+def test_newer_items_of_equal_score_stand_by_id_and_not_as_they_arrived() -> None:
+    first, second = changed("zip", ago=9), changed("anorak", ago=3)
+    together, apart = assortment().after([first, second]), assortment().after([first]).after([second])
+    assert names(asked(stock=together, k=20))[-2:] == names(asked(stock=apart, k=20))[-2:] == ["anorak", "zip"]
+
+
 def test_an_item_that_becomes_a_variant_of_another_is_shown_no_more_beside_it() -> None:
     stock = assortment().after([changed("sock", parent_id="coat")])
     assert names(asked(k=3, stock=stock)) == ["coat", "boot", "cap"]

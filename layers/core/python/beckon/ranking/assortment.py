@@ -107,6 +107,7 @@ class Assortment:
             return self
         ids, index, group_of = list(self.ids), dict(self.index), dict(self.group_of)
         groups, on_sale, vectors = self.groups.tolist(), self.on_sale.tolist(), list(self.vectors)
+        arrived = len(ids)
         for item_id, change in new.items():
             item = change.item
             at = index.get(item_id)
@@ -125,6 +126,13 @@ class Assortment:
                 groups[at], on_sale[at] = group, item.available
                 if at >= self.model_items:
                     vectors[at - self.model_items] = self.content.vector(item.tokens())
+        if len(ids) > arrived:  # equal scores come by index, so newer items stand by id and not as they arrived
+            order = sorted(range(self.model_items, len(ids)), key=ids.__getitem__)
+            ids[self.model_items :] = [ids[at] for at in order]
+            groups[self.model_items :] = [groups[at] for at in order]
+            on_sale[self.model_items :] = [on_sale[at] for at in order]
+            vectors = [vectors[at - self.model_items] for at in order]
+            index.update({ids[at]: at for at in range(self.model_items, len(ids))})
         return replace(
             self,
             ids=tuple(ids),
