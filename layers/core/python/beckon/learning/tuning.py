@@ -44,7 +44,7 @@ CANDIDATES: tuple[tuple[str, tuple[float, ...]], ...] = (
     ("low_rank", (0.2,)),
     ("content", (0.0, 0.5, 1.1)),
     ("taste", (0.2, 0.7, 1.0)),
-    ("repeat", (0.5, 1.0, 2.0, 4.0)),
+    ("repeat", (0.5, 1.0, 2.0, 4.0, 16.0)),
     ("prior", (0.01, 0.1, 0.3)),
 )
 # Settings that make other rows; all others are applied to rows that stand.
